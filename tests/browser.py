@@ -24,10 +24,11 @@ def find_browser():
     """Path of a Chromium or Chrome, the system's before Playwright's own; None without one."""
     asked = os.environ.get("BROWSER_PATH")
     system = [shutil.which(name) for name in NAMES]
-    for path in [asked, *system, *PLACES, playwright_browser()]:
+    for path in [asked, *system, *PLACES]:
         if path and Path(path).exists():
             return path
-    return None
+    own = playwright_browser()
+    return own if Path(own).exists() else None
 
 
 def playwright_browser():
@@ -43,7 +44,7 @@ def install_browser():
         attempts += [["apt-get", "-qq", "update"], ["apt-get", "-qq", "-y", "install", "chromium"]]
     for command in attempts:
         try:
-            subprocess.run(command, timeout=600, stdin=subprocess.DEVNULL,
+            subprocess.run(command, check=False, timeout=600, stdin=subprocess.DEVNULL,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         except (OSError, subprocess.TimeoutExpired):
             continue  # the next attempt, or the line of advice, says enough
