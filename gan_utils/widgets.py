@@ -1,0 +1,397 @@
+"""Demonstrations that move under the reader's hand: in JupyterLab and Colab, and on a page without kernel.
+
+Each is one JavaScript module (in ``js/``) with its data beside it. With a kernel it is an anywidget whose state
+Python reads and sets; the same output carries a page of HTML that needs nothing else, so that a static page
+moves too, and a still picture with one sentence for places that strip scripts.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import html
+import io
+import json
+from pathlib import Path
+
+import anywidget
+import ipywidgets
+import numpy as np
+import torch
+import traitlets
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+JS = Path(__file__).with_name("js")
+
+
+# ------------------------------------------------------------------------- a generator as plain data
+
+def export_generator(G: nn.Module, *, latent_dim: int | None = None, int8: bool = True) -> dict:
+    """The generator in evaluation mode as a JSON-ready dict, for the forward pass in JavaScript.
+
+    Keys: ``latent_dim``; ``shape`` of the picture, (1, height, width); ``layers``, a list of dicts with ``op``
+    (linear, conv_transpose, reshape, relu, leaky_relu, tanh, sigmoid) and its settings. Every batch norm is folded
+    into the layer before it, with its running statistics. ``weight`` has the output channel last and is either
+    ``{"float32": ...}`` or ``{"int8": ..., "scale": ...}``, w = int8 * scale of its output channel; ``bias`` is
+    float32; all are base64 of little-endian bytes.
+
+    int8 rounds each weight by at most half its scale, that is 1/254 of the largest weight of its output channel.
+    G itself is not touched. The export is run against G, and refused where the two differ.
+    """
+    G = copy.deepcopy(G).eval().cpu().float()
+    layers = [_describe(name, module) for name, module in G.named_modules()
+              if not list(module.children())]
+    layers = _fold_norms([layer for layer in layers if layer is not None])
+    if latent_dim is None:
+        latent_dim = _first_width(layers)
+    z = torch.randn(8, latent_dim, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        want = G(z)
+        got = _run(layers, z)
+    shape = tuple(want.shape[1:])
+    if len(shape) == 2:
+        shape = (1, *shape)
+    if len(shape) != 3 or shape[0] != 1:
+        raise ValueError(f"export_generator: G makes pictures of shape {shape}; it needs (1, height, width)")
+    if got.numel() != want.numel() or not torch.allclose(got.flatten(1), want.flatten(1), atol=1e-4):
+        raise ValueError("export_generator: G does more in forward() than call its modules in turn; "
+                         "give each step a module (nn.ReLU, nn.Tanh, nn.Unflatten, ...)")
+    return {"latent_dim": latent_dim, "shape": list(shape), "layers": [_pack(layer, int8) for layer in layers]}
+
+
+def _describe(name: str, module: nn.Module) -> dict | None:
+    """One module as a dict with torch weights, output channel last; None where it does nothing in evaluation mode."""
+    if isinstance(module, nn.Linear):
+        return {"op": "linear", "in": module.in_features, "out": module.out_features,
+                "weight": module.weight.detach().T, "bias": _bias(module, module.out_features)}
+    if isinstance(module, nn.ConvTranspose2d):
+        _check_conv(name, module)
+        return {"op": "conv_transpose", "in": module.in_channels, "out": module.out_channels,
+                "kernel": module.kernel_size[0], "stride": module.stride[0], "padding": module.padding[0],
+                "output_padding": module.output_padding[0],
+                "weight": module.weight.detach().permute(0, 2, 3, 1), "bias": _bias(module, module.out_channels)}
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        if module.running_mean is None:
+            raise ValueError(f"export_generator: batch norm '{name}' keeps no running statistics "
+                             "(track_running_stats=False); the page needs them")
+        scale = torch.rsqrt(module.running_var + module.eps)
+        scale = scale * (module.weight.detach() if module.affine else 1)
+        shift = (module.bias.detach() if module.affine else 0) - module.running_mean * scale
+        return {"op": "norm", "name": name, "scale": scale, "shift": shift}
+    if isinstance(module, nn.Unflatten):
+        return {"op": "reshape", "shape": list(module.unflattened_size)}
+    if isinstance(module, nn.LeakyReLU):
+        return {"op": "leaky_relu", "slope": module.negative_slope}
+    for kind, op in ((nn.ReLU, "relu"), (nn.Tanh, "tanh"), (nn.Sigmoid, "sigmoid")):
+        if isinstance(module, kind):
+            return {"op": op}
+    if isinstance(module, nn.Flatten | nn.Identity | nn.Dropout):
+        return None
+    raise ValueError(f"export_generator: no JavaScript for layer '{name}' ({type(module).__name__}); it knows Linear, "
+                     "ConvTranspose2d, BatchNorm, ReLU, LeakyReLU, Tanh, Sigmoid, Unflatten")
+
+
+def _bias(module: nn.Module, width: int) -> Tensor:
+    return torch.zeros(width) if module.bias is None else module.bias.detach()
+
+
+def _check_conv(name: str, module: nn.ConvTranspose2d) -> None:
+    square = all(len(set(pair)) == 1 for pair in (module.kernel_size, module.stride, module.padding,
+                                                  module.output_padding))
+    if not square or module.groups != 1 or set(module.dilation) != {1}:
+        raise ValueError(f"export_generator: '{name}' must have a square kernel, one stride, groups=1 and dilation=1")
+
+
+def _fold_norms(layers: list[dict]) -> list[dict]:
+    """Each norm goes into the weights before it: s (Wx + b) + t = (sW) x + (sb + t)."""
+    kept = []
+    for layer in layers:
+        if layer["op"] != "norm":
+            kept.append(layer)
+            continue
+        before = next((i for i in reversed(kept) if i["op"] != "reshape"), None)
+        if before is None or before["op"] not in ("linear", "conv_transpose"):
+            raise ValueError(f"export_generator: batch norm '{layer['name']}' must follow Linear or ConvTranspose2d")
+        # after a reshape to (channels, h, w) one channel's statistics serve h * w outputs of the linear layer
+        times = before["out"] // len(layer["scale"])
+        scale, shift = (layer[key].repeat_interleave(times) for key in ("scale", "shift"))
+        before["weight"] = before["weight"] * scale
+        before["bias"] = before["bias"] * scale + shift
+    return kept
+
+
+def _first_width(layers: list[dict]) -> int:
+    if not layers or layers[0]["op"] != "linear":
+        raise ValueError("export_generator: G must begin with a Linear layer, or say latent_dim=")
+    return layers[0]["in"]
+
+
+def _run(layers: list[dict], x: Tensor) -> Tensor:
+    """The exported layers in torch: the reference for the same loop in JavaScript. Writes each map's size down."""
+    plain = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+    for layer in layers:
+        op = layer["op"]
+        if op == "linear":
+            x = x @ layer["weight"] + layer["bias"]
+        elif op == "reshape":
+            x = x.unflatten(1, layer["shape"])
+        elif op == "conv_transpose":
+            layer["size"] = list(x.shape[2:])
+            x = F.conv_transpose2d(x, layer["weight"].permute(0, 3, 1, 2), layer["bias"], layer["stride"],
+                                   layer["padding"], layer["output_padding"])
+            layer["grown"] = list(x.shape[2:])
+        elif op == "leaky_relu":
+            x = F.leaky_relu(x, layer["slope"])
+        else:
+            x = plain[op](x)
+    return x
+
+
+def _pack(layer: dict, int8: bool) -> dict:
+    if "weight" not in layer:
+        return layer
+    weight = layer["weight"]
+    packed = {"float32": _base64(weight.numpy().astype("<f4"))}
+    if int8:
+        scale = weight.flatten(0, -2).abs().amax(0).clamp_min(1e-12) / 127  # (out,)
+        packed = {"int8": _base64((weight / scale).round().numpy().astype("i1")),
+                  "scale": _base64(scale.numpy().astype("<f4"))}
+    return {**layer, "weight": packed, "bias": _base64(layer["bias"].numpy().astype("<f4"))}
+
+
+def _base64(array: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+def principal_directions(G: nn.Module, latent_dim: int, *, n: int = 64, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Unit directions in z along which the picture changes most, and by how much: (d, d) in rows, (d,).
+
+    They are the eigenvectors of E[J(z)^T J(z)] over the prior, J the Jacobian of G in evaluation mode; the square
+    root of an eigenvalue is the root-mean-square change of the picture per unit step. That is the pull-back metric
+    of G averaged over the prior. GANSpace (Haerkoenen et al. 2020, arXiv:2004.02546) looks for such directions by
+    a PCA of early activations; here the pictures themselves are small enough to ask. Signs: + adds ink.
+    """
+    G = copy.deepcopy(G).eval().cpu().float()
+    z = torch.randn(n, latent_dim, generator=torch.Generator().manual_seed(seed))
+    h = 1e-2
+    with torch.no_grad():  # central differences: one pair of passes a coordinate
+        columns = [(G(z + h * e) - G(z - h * e)).flatten(1) / (2 * h) for e in torch.eye(latent_dim)]
+    J = torch.stack(columns, dim=2)  # (n, pixels, d)
+    values, vectors = torch.linalg.eigh(torch.einsum("npi,npj->ij", J, J) / n)
+    vectors = vectors.T.flip(0)  # rows, the strongest first
+    ink = torch.einsum("npi,ki->k", J, vectors)
+    vectors = vectors * torch.where(ink < 0, -1.0, 1.0)[:, None]
+    return vectors, values.flip(0).clamp_min(0).sqrt()
+
+
+def slerp(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
+    """Along the arc from a to b (Shoemake 1985), lengths interpolated evenly; the same as in explorer.js."""
+    p, q = np.linalg.norm(a), np.linalg.norm(b)
+    cosine = np.clip(a @ b / (p * q), -1, 1) if p and q else 1.0
+    angle = np.arccos(cosine)
+    if np.sin(angle) < 1e-6:
+        return (1 - t) * a + t * b
+    arc = np.sin((1 - t) * angle) * a / p + np.sin(t * angle) * b / q
+    return ((1 - t) * p + t * q) * arc / np.sin(angle)
+
+
+# ----------------------------------------------------------------------- one source for every host
+
+def _source(name: str) -> str:
+    """The module ``name``.js in one piece: its import of common.js replaced by common.js itself."""
+    text = (JS / f"{name}.js").read_text(encoding="utf-8")
+    start, end = text.index("import {"), text.index('from "./common.js";') + len('from "./common.js";')
+    common = (JS / "common.js").read_text(encoding="utf-8").replace("export ", "")
+    return common + text[:start] + text[end:]
+
+
+def _page(name: str, state: dict, still: bytes, alt: str, missing: str) -> str:
+    """A still with one sentence, and the script that puts the demonstration in its place."""
+    data = json.dumps(state, separators=(",", ":"), allow_nan=False)
+    for letter in "<>&":  # nothing in the data can end the script
+        data = data.replace(letter, f"\\u{ord(letter):04x}")
+    key = f"{name}-{hashlib.sha256(data.encode()).hexdigest()[:12]}"
+    script = _source(name).replace("export default", "const demo =").replace("export ", "")
+    return (f'<div data-gan-demo="{key}">{_still(still, alt, missing)}</div>\n'
+            f'<script type="module">\n{script}\nmountOnPage(demo, "{key}", {data});\n</script>')
+
+
+def _still(png: bytes, alt: str, missing: str) -> str:
+    kind = "png" if png[:4] == b"\x89PNG" else "webp"
+    picture = f"data:image/{kind};base64,{base64.b64encode(png).decode()}"
+    return (f'<figure style="margin: 0"><img src="{picture}" alt="{html.escape(alt)}" style="max-width: 100%">'
+            f"<figcaption>{html.escape(missing)}</figcaption></figure>")
+
+
+def _png(picture: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _grey(pictures: np.ndarray, low: float = -1.0, high: float = 1.0) -> np.ndarray:
+    return np.clip((np.asarray(pictures, dtype=np.float64) - low) / (high - low) * 255, 0, 255).round().astype(np.uint8)
+
+
+def _tile(pictures: np.ndarray, columns: int) -> np.ndarray:
+    """(n, h, w) -> one picture, row by row; what is missing in the last row stays black."""
+    n, h, w = pictures.shape
+    rows = -(-n // columns)
+    full = np.zeros((rows * columns, h, w), pictures.dtype)
+    full[:n] = pictures
+    return full.reshape(rows, columns, h, w).swapaxes(1, 2).reshape(rows * h, columns * w)
+
+
+class _Demo(anywidget.AnyWidget):
+    """A widget whose output also carries its page and its still."""
+
+    _name = ""
+    data = traitlets.Dict().tag(sync=True)
+
+    def _state(self) -> dict:
+        """What the page needs to start: the same traits that the live widget shares with Python."""
+        raise NotImplementedError
+
+    def _picture(self) -> tuple[bytes, str, str]:
+        """The still, its alternative text, and the sentence for a reader without scripts."""
+        raise NotImplementedError
+
+    def to_html(self) -> str:
+        """The demonstration as HTML that needs no kernel, no file and no other host."""
+        return _page(self._name, self._state(), *self._picture())
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle, metadata = super()._repr_mimebundle_(**kwargs)
+        return {**bundle, "text/plain": f"{type(self).__name__}()", "text/html": self.to_html()}, metadata
+
+
+# ---------------------------------------------------------------------------- the latent explorer
+
+class Code(traitlets.List):
+    """A latent code: any array or tensor of one code is taken, a list of floats is kept."""
+
+    def validate(self, obj, value):
+        if isinstance(value, Tensor):
+            value = value.detach().cpu()
+        value = np.asarray(value, dtype=np.float64).ravel()
+        if len(value) != obj.latent_dim or not np.isfinite(value).all():
+            raise traitlets.TraitError(f"{self.name}: {len(value)} numbers given, {obj.latent_dim} finite ones needed "
+                                       "(one code, not a batch)")
+        return value.tolist()
+
+
+class LatentExplorer(_Demo):
+    """The generator under the reader's hand: sliders along its principal directions, a path between two codes.
+
+    ``explorer.z``, ``pin_a``, ``pin_b`` (lists of floats), ``t`` in [0, 1] and ``mode`` ("slerp" or "lerp") can be
+    read and set while the widget is shown; arrays and tensors are taken. Setting ``t`` or ``mode`` moves ``z`` to
+    that place on the path from A to B. See ``principal_directions`` for what the sliders are.
+    """
+
+    _name = "explorer"
+    _esm = _source("explorer")
+    z = Code().tag(sync=True)
+    pin_a = Code().tag(sync=True)
+    pin_b = Code().tag(sync=True)
+    t = traitlets.Float(0.0, min=0.0, max=1.0).tag(sync=True)
+    mode = traitlets.Enum(["slerp", "lerp"], "slerp").tag(sync=True)
+
+    def __init__(self, G: nn.Module, *, latent_dim: int | None = None, seed: int = 0, directions: int = 6,
+                 names: list[str] | None = None, title: str = "Explore the generator", int8: bool = True):
+        network = export_generator(G, latent_dim=latent_dim, int8=int8)
+        self.latent_dim = d = network["latent_dim"]
+        if not 2 <= directions <= d:
+            raise ValueError(f"LatentExplorer: directions={directions} given, 2 to {d} needed")
+        if names is not None and len(names) != directions:
+            raise ValueError(f"LatentExplorer: {len(names)} names given for {directions} directions")
+        self._G = copy.deepcopy(G).eval().cpu().float()
+        self._directions = principal_directions(G, d)[0][:directions].double().numpy()
+        a, b = torch.randn(2, d, generator=torch.Generator().manual_seed(seed)).double().numpy().round(5)
+        start = {"z": a.tolist(), "pin_a": a.tolist(), "pin_b": b.tolist(), "t": 0.0, "mode": "slerp"}
+        names = names or [f"direction {k + 1}" for k in range(directions)]
+        data = {"network": network, "directions": self._directions.round(6).tolist(), "names": names,
+                "title": title, "seed": seed, "start": start}
+        super().__init__(data=data, **start)
+
+    @traitlets.observe("t", "mode")
+    def _walk(self, _change) -> None:
+        if not (self.pin_a and self.pin_b):
+            return  # still being built
+        a, b = np.asarray(self.pin_a), np.asarray(self.pin_b)
+        z = slerp(a, b, self.t) if self.mode == "slerp" else (1 - self.t) * a + self.t * b
+        if not np.allclose(z, self.z, atol=1e-9):  # the page has moved z already: do not echo it back
+            self.z = z
+
+    def picture(self) -> Tensor:
+        """G(z) for the code that is shown, by torch: (height, width), values as G makes them."""
+        with torch.no_grad():
+            return self._G(torch.tensor([self.z], dtype=torch.float32))[0].reshape(*self.data["network"]["shape"][1:])
+
+    def _state(self) -> dict:
+        return {"data": self.data, **{key: getattr(self, key) for key in self.data["start"]}}
+
+    def _picture(self) -> tuple[bytes, str, str]:
+        steps, shown = np.linspace(-3, 3, 9), min(4, len(self._directions))
+        z = np.asarray(self.z)
+        codes = [z + (c - z @ u) * u for u in self._directions[:shown] for c in steps]
+        with torch.no_grad():
+            pictures = self._G(torch.tensor(np.array(codes), dtype=torch.float32))
+        height, width = self.data["network"]["shape"][1:]
+        grid = _tile(_grey(pictures.reshape(-1, height, width).numpy()), len(steps))
+        names = ", ".join(self.data["names"][:shown])
+        return (_png(grid),
+                f"Generated pictures: one code moved from -3 to +3 standard deviations along {names}, a row for each.",
+                "A still: where scripts may run, sliders and a path between two codes move the picture here.")
+
+
+class TorchSlider(ipywidgets.VBox):
+    """A slider that drives the torch generator itself, one picture for each position; see ``torch_slider``."""
+
+    def __init__(self, G: nn.Module, u: np.ndarray, z: np.ndarray, name: str):
+        self._G, self._u, self._z = G, u, z
+        self.slider = ipywidgets.FloatSlider(0.0, min=-3, max=3, step=0.05, description=name,
+                                             style={"description_width": "initial"}, layout={"width": "22rem"})
+        self.image = ipywidgets.Image(format="png", width=224, height=224)
+        self.slider.observe(lambda change: self._show(change["new"]), "value")
+        self.slider.value = float(np.clip(z @ u, -3, 3))
+        self._show(self.slider.value)
+        super().__init__([self.slider, self.image])
+
+    def _pictures(self, positions: list[float]) -> np.ndarray:
+        codes = np.stack([self._z + (c - self._z @ self._u) * self._u for c in positions])
+        device = next(self._G.parameters()).device
+        was_training = self._G.training
+        self._G.eval()  # in training mode one picture would lean on its batch, and shift the statistics
+        try:
+            with torch.no_grad():
+                pictures = self._G(torch.tensor(codes, dtype=torch.float32, device=device))
+        finally:
+            self._G.train(was_training)
+        pictures = pictures.cpu().numpy()
+        return _grey(pictures.reshape(len(positions), *pictures.shape[-2:]))
+
+    def _show(self, position: float) -> None:
+        self.image.value = _png(self._pictures([position])[0])
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        strip = _tile(self._pictures(np.linspace(-3, 3, 9)), 9)
+        name = self.slider.description
+        still = _still(_png(strip), f"Pictures by the torch model as {name} goes from -3 to +3.",
+                       "This slider drives the torch model and needs a running kernel; "
+                       "the explorer moves on this page.")
+        return {**bundle, "text/plain": "TorchSlider()", "text/html": still}
+
+
+def torch_slider(G: nn.Module, *, direction: int = 0, latent_dim: int | None = None, seed: int = 0) -> TorchSlider:
+    """An ipywidgets slider along one principal direction; each move runs ``G`` itself, as it is at that moment."""
+    d = latent_dim or export_generator(G)["latent_dim"]
+    if not 0 <= direction < d:
+        raise ValueError(f"torch_slider: direction={direction} given, 0 to {d - 1} needed")
+    u = principal_directions(G, d)[0][direction].double().numpy()
+    z = torch.randn(d, generator=torch.Generator().manual_seed(seed)).double().numpy()
+    return TorchSlider(G, u, z, f"direction {direction + 1}")
