@@ -107,6 +107,14 @@ def merge_streams(outputs):
     return [o for o in merged if o.output_type != "stream" or o.text.strip()]
 
 
+def name_fold(cell):
+    """The page folds a solution under the same title as Colab does: `# @title Solution 2.1`."""
+    title = re.match(r"# @title (.+)", cell.source)
+    if title:
+        fold = {"code_prompt_show": title[1], "code_prompt_hide": title[1]}
+        cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), **fold}
+
+
 def clean(nb):
     """Drop what differs from run to run or from machine to machine without meaning anything."""
     nb.metadata = nbformat.from_dict(NOTEBOOK_METADATA)
@@ -117,6 +125,8 @@ def clean(nb):
         if cell.cell_type != "code":
             cell.pop("attachments", None)
             continue
+        if "solution" in cell.metadata.get("tags", []):
+            name_fold(cell)
         cell.outputs = merge_streams(cell.outputs)
         for output in cell.outputs:
             if "data" in output:

@@ -1,0 +1,10 @@
+// A wide formula or table scrolls inside its own box: let the keyboard reach the box, as the theme
+// does for code. Only while it overflows, so that nobody has to tab through what needs no scrolling.
+function makeReachable() {
+  for (const box of document.querySelectorAll(".bd-article div.math, .pst-scrollable-table-container")) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
+}
+window.addEventListener("load", makeReachable);
+window.addEventListener("resize", makeReachable);
