@@ -1,0 +1,90 @@
+"""Generative adversarial networks, small and tested: the package of the book.
+
+    import gan_utils as gu
+
+Plots, widgets and exercises are imported by name (`from gan_utils import plots, widgets`): training needs none of them.
+"""
+
+import os as _os
+
+# torch's OpenMP threads spin at their barriers; beside another busy program they wait for a core that they do not
+# get, and training falls to a few per cent. A short spin costs nothing on a calm machine (see benchmarks/).
+# It is read once, when torch is first imported; a setting of yours is respected.
+if "OMP_WAIT_POLICY" not in _os.environ:
+    _os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+from .checkpoints import (
+    load_generator,
+    load_tensors,
+    save_generator,
+    save_tensors,
+    shipped_generator,
+)
+from .data import (
+    batches,
+    check_images,
+    gaussian_1d,
+    gaussian_noise,
+    grid,
+    grid_centres,
+    load_mnist,
+    load_torchvision,
+    mixture,
+    ring,
+    ring_centres,
+    to_tanh_range,
+    uniform_noise,
+)
+from .losses import (
+    CHANCE_D_LOSS,
+    CHANCE_G_LOSS,
+    GanLoss,
+    hinge,
+    hinge_d_loss,
+    least_squares,
+    least_squares_d_loss,
+    least_squares_g_loss,
+    logistic_d_loss,
+    minimax,
+    minimax_g_loss,
+    non_saturating,
+    nonsaturating_g_loss,
+    wasserstein,
+    wasserstein_d_loss,
+    wasserstein_g_loss,
+)
+from .metrics import (
+    digit_classifier,
+    digit_features,
+    digit_logits,
+    excess_kurtosis,
+    frechet_bias,
+    frechet_digits,
+    frechet_distance,
+    frechet_floor,
+    ks_statistic,
+    mean_and_covariance,
+    wasserstein_1d,
+)
+from .models import (
+    DigitClassifier,
+    classic_discriminator,
+    classic_generator,
+    conv_discriminator,
+    conv_generator,
+    count_parameters,
+    init_weights,
+    mlp,
+)
+from .penalties import gradient_penalty, input_gradient, r1_penalty
+from .runtime import (
+    check_finite,
+    evaluating,
+    frozen,
+    pick_device,
+    seeded,
+    write_atomic,
+)
+from .training import ExponentialAverage, History, d_step, fit, g_step
+
+__version__ = "0.1.0"

@@ -1,0 +1,72 @@
+"""Networks on disk: safetensors with a JSON header. Nothing is unpickled, writes are whole or not at all."""
+
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from . import models
+from .runtime import write_atomic
+
+FORMAT = "gan_utils/1"
+
+
+def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
+    """Writes named tensors and a header of plain values (numbers, strings, lists) to a safetensors file."""
+    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    return write_atomic(path, save(plain, metadata={"format": FORMAT, "header": json.dumps(header)}))
+
+
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors, on the CPU, and the header. One-line errors for a missing, damaged or foreign file."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path.name}: train one, or check the path")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError:
+        raise ValueError(f"{path.name} is damaged or no safetensors file: make it again") from None
+    if metadata.get("format") != FORMAT:
+        found = metadata.get("format", "none")
+        raise ValueError(f"{path.name} has format {found}, this version reads {FORMAT}")
+    return tensors, json.loads(metadata["header"])
+
+
+def save_generator(path: str | Path, G: nn.Module, *, model: str, arguments: Mapping[str, Any], **header: Any) -> Path:
+    """Writes G with what builds it again: `model` names a function of `gan_utils.models`, called on `arguments`."""
+    _builder(model)
+    return save_tensors(path, G.state_dict(), {"model": model, "arguments": dict(arguments), **header})
+
+
+def load_generator(path: str | Path, *, device: str | torch.device = "cpu") -> tuple[nn.Module, dict[str, Any]]:
+    """G in eval mode on `device`, and the header that it was saved with."""
+    tensors, header = load_tensors(path)
+    if "model" not in header:
+        raise ValueError(f"{Path(path).name} holds no generator")
+    G = _builder(header["model"])(**header["arguments"])
+    G.load_state_dict(tensors)
+    return G.to(device).eval().requires_grad_(False), header
+
+
+def shipped_generator(name: str = "mnist-conv", *, device: str | torch.device = "cpu") -> nn.Module:
+    """A generator that comes with the package, trained by its recipe, in eval mode."""
+    folder = resources.files(__package__) / "checkpoint_files"
+    known = sorted(f.name.removesuffix(".generator.safetensors") for f in folder.iterdir() if ".generator." in f.name)
+    if name not in known:
+        raise ValueError(f"no generator called {name!r} is shipped: use one of {', '.join(known)}")
+    with resources.as_file(folder / f"{name}.generator.safetensors") as path:
+        return load_generator(path, device=device)[0]
+
+
+def _builder(model: str):
+    if not model.endswith("_generator") or not hasattr(models, model):
+        raise ValueError(f"no generator called {model!r} in gan_utils.models")
+    return getattr(models, model)

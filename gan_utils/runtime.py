@@ -1,0 +1,124 @@
+"""Device, randomness, freezing, safe files: what every other module stands on."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """The device called `name`, or CUDA where there is one and the CPU elsewhere.
+
+    Raises ValueError, in one line, for a name that torch does not know or a device that is not there.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"unknown device {name!r}: use 'cpu', 'cuda' or 'cuda:0'") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device {name!r} is not supported: use 'cpu' or 'cuda'")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise ValueError(f"device {name!r} asked for, but torch sees {count} CUDA devices: use 'cpu'")
+    return device
+
+
+def seeded(seed: int, device: str | torch.device = "cpu") -> torch.Generator:
+    """A random stream of its own, seeded; pass it on to whatever draws. Nothing here is global."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed must be a whole number from 0, got {seed!r}")
+    return torch.Generator(device=device).manual_seed(seed)
+
+
+@contextlib.contextmanager
+def frozen(*modules: nn.Module) -> Iterator[None]:
+    """Inside the block the modules stay as they are: no gradients, no drift of batch statistics.
+
+    Gradients still flow *through* them to whatever came before. BatchNorm keeps its mode (in training mode it
+    goes on normalising by the batch) but its running statistics rest. The state comes back on exceptions too.
+    """
+    needs_grad = [(p, p.requires_grad) for m in modules for p in m.parameters()]
+    tracks = [
+        (b, b.track_running_stats)
+        for m in modules
+        for b in m.modules()
+        if isinstance(b, _BatchNorm) and b.training
+    ]
+    try:
+        for p, _ in needs_grad:
+            p.requires_grad_(False)
+        for b, _ in tracks:
+            b.track_running_stats = False
+        yield
+    finally:
+        for p, flag in needs_grad:
+            p.requires_grad_(flag)
+        for b, flag in tracks:
+            b.track_running_stats = flag
+
+
+@contextlib.contextmanager
+def evaluating(*modules: nn.Module) -> Iterator[None]:
+    """Inside the block the modules are in eval mode and no graph is built; each gets its mode back."""
+    modes = [(m, m.training) for module in modules for m in module.modules()]
+    try:
+        for module in modules:
+            module.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for m, mode in modes:
+            m.training = mode
+
+
+def check_shape(name: str, x: Tensor, *shape: int | None) -> None:
+    """Raises ValueError unless `x` has this shape; None stands for any length."""
+    fits = x.ndim == len(shape) and all(s in (None, n) for s, n in zip(shape, x.shape, strict=True))
+    if not fits:
+        want = ", ".join("any" if s is None else str(s) for s in shape)
+        raise ValueError(f"{name} has shape {tuple(x.shape)}, needs ({want})")
+
+
+def check_finite(name: str, x: Tensor) -> None:
+    """Raises ValueError if `x` is empty or holds NaN or infinity."""
+    if x.numel() == 0:
+        raise ValueError(f"{name} is empty: shape {tuple(x.shape)}")
+    if x.is_floating_point() and not torch.isfinite(x).all():
+        bad = int((~torch.isfinite(x)).sum())
+        raise ValueError(f"{name} holds {bad} NaN or infinite values of {x.numel()}: clean the data first")
+
+
+def check_count(name: str, value: int, least: int = 1) -> None:
+    """Raises ValueError unless `value` is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be a whole number, {least} or more; got {value!r}")
+
+
+def write_atomic(path: str | Path, data: bytes) -> Path:
+    """Writes `data` to `path` whole or not at all: a reader never sees half a file, a crash loses nothing.
+
+    Raises OSError, in one line, where the folder cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise OSError(f"cannot write in {path.parent} ({error.strerror}): choose another folder") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path

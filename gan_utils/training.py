@@ -1,0 +1,240 @@
+"""One step of D, one step of G, the loop that counts them, and the history that it keeps."""
+
+import copy
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from .losses import GanLoss
+from .runtime import check_count, frozen
+
+Step = Callable[[], Mapping[str, Tensor]]
+CHECK_EVERY = 50  # steps between two looks for NaN: each look waits for the device
+
+
+def d_step(
+    G: nn.Module,
+    D: nn.Module,
+    opt_d: torch.optim.Optimizer,
+    x: Tensor,
+    z: Tensor,
+    loss: GanLoss,
+    penalty: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """One descent step on D; G is left as it was, its batch statistics too.
+
+    x: real samples (batch, ...), z: (batch, latent_dim). Real and fake go through D in one pass. `penalty(x,
+    fake)` is added as it comes, with its coefficient inside. Returns the loss without penalty, detached.
+    """
+    with frozen(G), torch.no_grad():  # nothing of this step may reach G
+        fake = G(z)
+    if fake.shape[1:] != x.shape[1:]:
+        raise ValueError(f"G makes {tuple(fake.shape[1:])}, the data is {tuple(x.shape[1:])}: make them equal")
+    real_logits, fake_logits = D(torch.cat([x, fake])).split([len(x), len(fake)])
+    d_loss = loss.d(real_logits=real_logits, fake_logits=fake_logits)
+    objective = d_loss if penalty is None else d_loss + penalty(x, fake)
+    opt_d.zero_grad(set_to_none=True)
+    objective.backward()
+    opt_d.step()
+    return {"d_loss": d_loss.detach()}
+
+
+def g_step(
+    G: nn.Module, D: nn.Module, opt_g: torch.optim.Optimizer, z: Tensor, loss: GanLoss
+) -> dict[str, Tensor]:
+    """One descent step on G; D is left as it was. z: (batch, latent_dim). Returns the loss, detached."""
+    with frozen(D):
+        g_loss = loss.g(fake_logits=D(G(z)))
+        opt_g.zero_grad(set_to_none=True)
+        g_loss.backward()
+    opt_g.step()
+    return {"g_loss": g_loss.detach()}
+
+
+class History:
+    """What a run recorded: `history["d_loss"]` is one number a step, `history.metric(name)` where measured."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.seconds = 0.0
+        self.interrupted = False
+        self._losses: dict[str, list[float]] = {}
+        self._pending: list[Mapping[str, Tensor]] = []  # still on the device
+        self._metrics: dict[str, tuple[list[int], list[float]]] = {}
+
+    def __getitem__(self, name: str) -> list[float]:
+        self.collect()
+        if name not in self._losses:
+            known = ", ".join(self._losses) or "nothing yet"
+            raise KeyError(f"no loss called {name!r}; recorded: {known}")
+        return self._losses[name]
+
+    def metric(self, name: str) -> tuple[list[int], list[float]]:
+        """The steps at which `name` was measured, and its values there."""
+        if name not in self._metrics:
+            known = ", ".join(self._metrics) or "nothing yet"
+            raise KeyError(f"no metric called {name!r}; recorded: {known}")
+        return self._metrics[name]
+
+    def log(self, **values: float) -> None:
+        """Notes metrics at the present step; the progress bar shows the newest."""
+        for name, value in values.items():
+            steps, numbers = self._metrics.setdefault(name, ([], []))
+            steps.append(self.steps)
+            numbers.append(float(value))
+
+    def latest(self) -> dict[str, float]:
+        """The newest value of each metric."""
+        return {name: numbers[-1] for name, (_, numbers) in self._metrics.items()}
+
+    def record(self, losses: Mapping[str, Tensor]) -> None:
+        """Keeps one step's losses, on their device until `collect`."""
+        self._pending.append(losses)
+
+    def collect(self) -> None:
+        """Brings pending losses over as floats; raises FloatingPointError naming the first that is not finite."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        first = self.steps - len(pending)
+        for name in pending[0]:
+            values = torch.stack([losses[name] for losses in pending]).tolist()
+            self._losses.setdefault(name, []).extend(values)
+            for i, value in enumerate(values):
+                if value - value != 0:  # NaN or infinite
+                    raise FloatingPointError(f"{name} became {value} at step {first + i + 1}")
+
+
+def fit(
+    d_step: Step,
+    g_step: Step,
+    *,
+    steps: int | None = None,
+    seconds: float | None = None,
+    d_steps_per_g: int = 1,
+    hooks: Iterable[tuple[int, Callable[[int, History], Any]]] = (),
+    keep: Iterable[nn.Module] = (),
+    history: History | None = None,
+    progress: bool = True,
+    label: str = "training",
+) -> History:
+    """Runs the two steps in turn and counts; one step is one G update with `d_steps_per_g` D updates before it.
+
+    It stops after `steps` steps or `seconds` seconds, whichever comes first. Each hook is `(every, function)`:
+    `function(step, history)` runs before the first step and after each `every` steps. A `history` given is
+    continued. Ctrl-C ends the run early and returns what it has. A loss or a weight of a module in `keep`
+    that is not finite ends it with FloatingPointError, after these modules were set back to the last good state.
+    """
+    hooks, keep = list(hooks), list(keep)
+    _check_budget(steps, seconds, d_steps_per_g)
+    history = History() if history is None else history
+    guard = _Guard(keep)
+    start, first, spent = time.perf_counter(), history.steps, history.seconds
+    bar = tqdm(total=steps, desc=label, disable=not progress, file=sys.stdout, ascii=" #", mininterval=0.3)
+    try:
+        _run_hooks(hooks, history, bar, after_step=False)
+        while not _is_over(history.steps - first, time.perf_counter() - start, steps, seconds):
+            for _ in range(d_steps_per_g):
+                losses = dict(d_step())
+            losses.update(g_step())
+            history.steps += 1
+            history.record(losses)
+            if history.steps % CHECK_EVERY == 0:
+                guard.check(history)
+            _run_hooks(hooks, history, bar, after_step=True)
+            bar.update()
+        guard.check(history)
+        _show(bar, history)
+    except KeyboardInterrupt:
+        history.interrupted = True
+    except FloatingPointError as error:
+        guard.restore()
+        kept = f"; the networks are back at step {guard.step}" if keep else ""
+        raise FloatingPointError(f"{error}{kept}: lower the learning rate or look at the data") from None
+    finally:
+        history.seconds = spent + time.perf_counter() - start
+        bar.close()
+    return history
+
+
+class ExponentialAverage:
+    """A slow copy of G: weights w' <- d w' + (1 - d) w, which samples better than G itself.
+
+    The decay warms up, d = min(decay, (1 + t) / (10 + t)) at update t, so that the first, random weights are
+    soon forgotten. `module` is the copy, in eval mode. (Yazici et al. 2019; Karras et al. 2018, section A.1)
+    """
+
+    def __init__(self, G: nn.Module, *, decay: float = 0.998):
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay must be in [0, 1), got {decay}")
+        self.decay, self.updates = decay, 0
+        self.module = copy.deepcopy(G).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, G: nn.Module) -> None:
+        """One step towards the present G; counters of BatchNorm are copied, its statistics averaged."""
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        mine, theirs = list(self.module.state_dict().values()), list(G.state_dict().values())
+        floats = [(a, b) for a, b in zip(mine, theirs, strict=True) if a.is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - decay)
+        for a, b in zip(mine, theirs, strict=True):
+            if not a.is_floating_point():
+                a.copy_(b)
+
+
+class _Guard:
+    """Remembers the last state in which every loss and weight was finite."""
+
+    def __init__(self, modules: list[nn.Module]):
+        self.modules, self.step = modules, 0
+        self._save()
+
+    def check(self, history: History) -> None:
+        history.collect()
+        for module in self.modules:
+            for name, p in module.named_parameters():
+                if not torch.isfinite(p).all():
+                    raise FloatingPointError(f"{name} holds NaN or infinity after step {history.steps}")
+        self.step = history.steps
+        self._save()
+
+    def restore(self) -> None:
+        for module, state in zip(self.modules, self._states, strict=True):
+            module.load_state_dict(state)
+
+    def _save(self) -> None:
+        self._states = [{k: v.clone() for k, v in m.state_dict().items()} for m in self.modules]
+
+
+def _check_budget(steps: int | None, seconds: float | None, d_steps_per_g: int) -> None:
+    if steps is None and seconds is None:
+        raise ValueError("fit needs steps=, seconds= or both: neither was given")
+    if steps is not None:
+        check_count("steps", steps, least=0)
+    if seconds is not None and not seconds > 0:
+        raise ValueError(f"seconds must be above 0, got {seconds}")
+    check_count("d_steps_per_g", d_steps_per_g)
+
+
+def _is_over(done: int, elapsed: float, steps: int | None, seconds: float | None) -> bool:
+    return (steps is not None and done >= steps) or (seconds is not None and elapsed >= seconds)
+
+
+def _run_hooks(hooks: list, history: History, bar: tqdm, after_step: bool) -> None:
+    due = [function for every, function in hooks if not after_step or history.steps % every == 0]
+    if not after_step and history.steps:
+        return  # a continued run measured this step before
+    for function in due:
+        function(history.steps, history)
+    if due:
+        _show(bar, history)
+
+
+def _show(bar: tqdm, history: History) -> None:
+    bar.set_postfix({name: f"{value:.4g}" for name, value in history.latest().items()}, refresh=False)
