@@ -46,10 +46,40 @@ class Demo(SphinxDirective):
                          "give that id to the cell and run `make execute`")
 
 
+def escape(line):
+    """`code` and *emphasis* keep their meaning; every other mark stands for itself."""
+    parts = re.split(r"(`+[^`]+`+|(?<![\w*])\*\w[\w ]*\*(?![\w*]))", line)
+    for i, part in enumerate(parts):
+        if part.startswith("`"):
+            parts[i] = f"``{part.strip('`')}``"
+        elif i % 2 == 0:
+            parts[i] = re.sub(r"([\\*|_])", r"\\\1", part)
+    return "".join(parts)
+
+
+def as_text(app, what, name, obj, options, lines):
+    """Docstrings are plain English with `code` and formulas: keep Sphinx from reading |x| as markup."""
+    text, block = [], False
+    for line in lines:
+        indented = line.startswith("    ")
+        if indented and not block and not (text and text[-1].strip()):
+            text += ["::", ""]  # an example, set off by an empty line
+            block = True
+        block = block and (indented or not line.strip())
+        text.append(line if block else escape(line))
+    lines[:] = [] if text[:1] and text[0].startswith("Alias for field") else text
+
+
 def name_repository(app, config):
     """Let the text say {{ repository }}: the address stands in _config.yml alone."""
     options = config.html_theme_options
     config.myst_substitutions["repository"] = options["repository_url"]
+
+
+def repair_roles(app, page, template, context, doctree):
+    """The bibliography's entries carry a role that is deprecated, and not allowed in a list."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def icons_shown(out):
@@ -89,5 +119,7 @@ def setup(app):
     app.add_directive("demo", Demo)
     # Before myst_parser reads its settings, at the default priority.
     app.connect("config-inited", name_repository, priority=100)
+    app.connect("autodoc-process-docstring", as_text)
+    app.connect("html-page-context", repair_roles)
     app.connect("build-finished", trim)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
