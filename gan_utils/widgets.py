@@ -507,7 +507,7 @@ def _frame(frame, low: float, high: float, columns: int | None) -> np.ndarray:
 
 def _webp(picture: np.ndarray, quality: int | None) -> bytes:
     file = io.BytesIO()
-    how = {"lossless": True, "quality": 60} if quality is None else {"quality": quality, "method": 6}
+    how = {"lossless": True, "quality": 60} if quality is None else {"quality": quality, "method": 4}
     Image.fromarray(picture).convert("RGB").save(file, "WEBP", **how)
     return file.getvalue()
 
@@ -524,7 +524,7 @@ def _sprite(pictures: list[np.ndarray], max_bytes: int) -> tuple[bytes, int]:
     for i, picture in enumerate(pictures):
         r, c = divmod(i, across)
         sheet[r * height:(r + 1) * height, c * width:(c + 1) * width] = picture
-    for quality in (None, 90, 75, 60, 45, 30, 15):
+    for quality in (None, 90, 75, 60, 45, 30, 20, 12, 6, 3, 1):
         sprite = _webp(sheet, quality)
         if len(sprite) <= max_bytes:
             return sprite, across
