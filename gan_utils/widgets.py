@@ -13,6 +13,7 @@ import hashlib
 import html
 import io
 import json
+import re
 from pathlib import Path
 
 import anywidget
@@ -43,15 +44,16 @@ def export_generator(G: nn.Module, *, latent_dim: int | None = None, int8: bool 
     G itself is not touched. The export is run against G, and refused where the two differ.
     """
     G = copy.deepcopy(G).eval().cpu().float()
-    layers = [_describe(name, module) for name, module in G.named_modules()
+    layers = [_describe(name, module) for name, module in G.named_modules(remove_duplicate=False)
               if not list(module.children())]
     layers = _fold_norms([layer for layer in layers if layer is not None])
-    if latent_dim is None:
-        latent_dim = _first_width(layers)
+    latent_dim = _first_width(layers, latent_dim)
     z = torch.randn(8, latent_dim, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         want = G(z)
         got = _run(layers, z)
+    if not torch.isfinite(want).all():
+        raise ValueError("export_generator: G makes NaN or infinite pixels; restore a generator from before it diverged")
     shape = tuple(want.shape[1:])
     if len(shape) == 2:
         shape = (1, *shape)
@@ -74,7 +76,7 @@ def _describe(name: str, module: nn.Module) -> dict | None:
                 "kernel": module.kernel_size[0], "stride": module.stride[0], "padding": module.padding[0],
                 "output_padding": module.output_padding[0],
                 "weight": module.weight.detach().permute(0, 2, 3, 1), "bias": _bias(module, module.out_channels)}
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+    if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
         if module.running_mean is None:
             raise ValueError(f"export_generator: batch norm '{name}' keeps no running statistics "
                              "(track_running_stats=False); the page needs them")
@@ -89,7 +91,7 @@ def _describe(name: str, module: nn.Module) -> dict | None:
     for kind, op in ((nn.ReLU, "relu"), (nn.Tanh, "tanh"), (nn.Sigmoid, "sigmoid")):
         if isinstance(module, kind):
             return {"op": op}
-    if isinstance(module, nn.Flatten | nn.Identity | nn.Dropout):
+    if isinstance(module, (nn.Flatten, nn.Identity, nn.Dropout)):
         return None
     raise ValueError(f"export_generator: no JavaScript for layer '{name}' ({type(module).__name__}); it knows Linear, "
                      "ConvTranspose2d, BatchNorm, ReLU, LeakyReLU, Tanh, Sigmoid, Unflatten")
@@ -124,10 +126,13 @@ def _fold_norms(layers: list[dict]) -> list[dict]:
     return kept
 
 
-def _first_width(layers: list[dict]) -> int:
-    if not layers or layers[0]["op"] != "linear":
-        raise ValueError("export_generator: G must begin with a Linear layer, or say latent_dim=")
-    return layers[0]["in"]
+def _first_width(layers: list[dict], latent_dim: int | None) -> int:
+    width = layers[0].get("in") if layers else None
+    if width is None and latent_dim is None:
+        raise ValueError("export_generator: G does not begin with a Linear layer; say how long a code is: latent_dim=")
+    if None not in (width, latent_dim) and width != latent_dim:
+        raise ValueError(f"export_generator: latent_dim={latent_dim} given, but G takes codes of length {width}")
+    return width or latent_dim
 
 
 def _run(layers: list[dict], x: Tensor) -> Tensor:
@@ -205,26 +210,27 @@ def _source(name: str) -> str:
     """The module ``name``.js in one piece: its import of common.js replaced by common.js itself."""
     text = (JS / f"{name}.js").read_text(encoding="utf-8")
     start, end = text.index("import {"), text.index('from "./common.js";') + len('from "./common.js";')
-    common = (JS / "common.js").read_text(encoding="utf-8").replace("export ", "")
-    return common + text[:start] + text[end:]
+    common = (JS / "common.js").read_text(encoding="utf-8")
+    return re.sub("^export ", "", common, flags=re.MULTILINE) + text[:start] + text[end:]
 
 
-def _page(name: str, state: dict, still: bytes, alt: str, missing: str) -> str:
+def _page(name: str, state: dict, still: str) -> str:
     """A still with one sentence, and the script that puts the demonstration in its place."""
     data = json.dumps(state, separators=(",", ":"), allow_nan=False)
     for letter in "<>&":  # nothing in the data can end the script
         data = data.replace(letter, f"\\u{ord(letter):04x}")
     key = f"{name}-{hashlib.sha256(data.encode()).hexdigest()[:12]}"
-    script = _source(name).replace("export default", "const demo =").replace("export ", "")
-    return (f'<div data-gan-demo="{key}">{_still(still, alt, missing)}</div>\n'
+    script = _source(name).replace("export default", "const demo =")  # other exports do no harm
+    return (f'<div data-gan-demo="{key}">{still}</div>\n'
             f'<script type="module">\n{script}\nmountOnPage(demo, "{key}", {data});\n</script>')
 
 
-def _still(png: bytes, alt: str, missing: str) -> str:
-    kind = "png" if png[:4] == b"\x89PNG" else "webp"
-    picture = f"data:image/{kind};base64,{base64.b64encode(png).decode()}"
-    return (f'<figure style="margin: 0"><img src="{picture}" alt="{html.escape(alt)}" style="max-width: 100%">'
-            f"<figcaption>{html.escape(missing)}</figcaption></figure>")
+def _still(picture: bytes, width: int, alt: str, missing: str) -> str:
+    """The picture as an <img>, and what a reader without scripts or kernel misses; styled within the tags alone."""
+    kind = "png" if picture[:4] == b"\x89PNG" else "webp"
+    source = f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+    return (f'<figure style="margin: 0"><img src="{source}" width="{width}" alt="{html.escape(alt)}" '
+            f'style="max-width: 100%; height: auto"><figcaption>{html.escape(missing)}</figcaption></figure>')
 
 
 def _png(picture: np.ndarray) -> bytes:
@@ -256,13 +262,13 @@ class _Demo(anywidget.AnyWidget):
         """What the page needs to start: the same traits that the live widget shares with Python."""
         raise NotImplementedError
 
-    def _picture(self) -> tuple[bytes, str, str]:
-        """The still, its alternative text, and the sentence for a reader without scripts."""
+    def _still(self) -> str:
+        """What stands there before the script runs, and stays where scripts are stripped."""
         raise NotImplementedError
 
     def to_html(self) -> str:
         """The demonstration as HTML that needs no kernel, no file and no other host."""
-        return _page(self._name, self._state(), *self._picture())
+        return _page(self._name, self._state(), self._still())
 
     def _repr_mimebundle_(self, **kwargs):
         bundle, metadata = super()._repr_mimebundle_(**kwargs)
@@ -334,7 +340,7 @@ class LatentExplorer(_Demo):
     def _state(self) -> dict:
         return {"data": self.data, **{key: getattr(self, key) for key in self.data["start"]}}
 
-    def _picture(self) -> tuple[bytes, str, str]:
+    def _still(self) -> str:
         steps, shown = np.linspace(-3, 3, 9), min(4, len(self._directions))
         z = np.asarray(self.z)
         codes = [z + (c - z @ u) * u for u in self._directions[:shown] for c in steps]
@@ -343,9 +349,9 @@ class LatentExplorer(_Demo):
         height, width = self.data["network"]["shape"][1:]
         grid = _tile(_grey(pictures.reshape(-1, height, width).numpy()), len(steps))
         names = ", ".join(self.data["names"][:shown])
-        return (_png(grid),
-                f"Generated pictures: one code moved from -3 to +3 standard deviations along {names}, a row for each.",
-                "A still: where scripts may run, sliders and a path between two codes move the picture here.")
+        return _still(_png(grid), 2 * grid.shape[1],
+                      f"Generated pictures: one code moved from -3 to +3 standard deviations along {names}, one row each.",
+                      "A still: where scripts may run, sliders and a path between two codes move the picture here.")
 
 
 class TorchSlider(ipywidgets.VBox):
@@ -381,7 +387,7 @@ class TorchSlider(ipywidgets.VBox):
         bundle = super()._repr_mimebundle_(**kwargs)
         strip = _tile(self._pictures(np.linspace(-3, 3, 9)), 9)
         name = self.slider.description
-        still = _still(_png(strip), f"Pictures by the torch model as {name} goes from -3 to +3.",
+        still = _still(_png(strip), 2 * strip.shape[1], f"Pictures by the torch model as {name} goes from -3 to +3.",
                        "This slider drives the torch model and needs a running kernel; "
                        "the explorer moves on this page.")
         return {**bundle, "text/plain": "TorchSlider()", "text/html": still}
@@ -416,7 +422,7 @@ class Scrubber(_Demo):
 
     def __init__(self, frames, *, label: str = "step", values=None, series: dict | None = None,
                  hlines: dict | None = None, captions: list[str] | None = None, alt: str | list[str] = "Pictures",
-                 yscale: str = "linear", ylabel: str | None = None, title: str = "Time-lapse", start: int = 0,
+                 yscale: str = "linear", ylabel: str | None = None, title: str = "Time-lapse", start: int = -1,
                  low: float = -1.0, high: float = 1.0, columns: int | None = None, max_bytes: int = 180_000):
         pictures = [_frame(picture, low, high, columns) for picture in frames]
         count = len(pictures)
@@ -430,7 +436,7 @@ class Scrubber(_Demo):
         _check_length("alt", alts, count)
         if yscale not in ("linear", "log"):
             raise ValueError(f"Scrubber: yscale={yscale!r} given, 'linear' or 'log' needed")
-        numeric = all(isinstance(value, int | float) for value in values)
+        numeric = all(isinstance(value, (int, float)) for value in values)
         x = values if numeric else list(range(count))
         curves = [_curve(name, y, x) for name, y in (series or {}).items()]
         sprite, across = _sprite(pictures, max_bytes)
@@ -448,11 +454,11 @@ class Scrubber(_Demo):
     def _state(self) -> dict:
         return {"data": self.data, "index": self.index}
 
-    def _picture(self) -> tuple[bytes, str, str]:
+    def _still(self) -> str:
         shown = self.data["values"][-1]
-        return (_webp(self._still_frame, 80), self._alt,
-                f"A still of {self.data['label']} {shown}: where scripts may run, a slider goes through all "
-                f"{len(self.data['values'])} pictures here.")
+        return _still(_webp(self._still_frame, 80), round(self.data["width"] * self.data["scale"]), self._alt,
+                      f"A still of {self.data['label']} {shown}: where scripts may run, a slider goes through all "
+                      f"{len(self.data['values'])} pictures here.")
 
     @traitlets.validate("index")
     def _within(self, proposal):

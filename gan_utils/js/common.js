@@ -11,9 +11,8 @@ export const BASE_CSS = `
   box-shadow: 0 1px 4px rgb(0 0 0 / .18); font: 15px/1.45 system-ui, sans-serif; text-align: left;
 }
 .gan-demo *, .gan-demo *::before { box-sizing: border-box; }
-.gan-demo h3 { margin: 0 0 .6rem; padding: 0; font-size: 1.05rem; font-weight: 650;
-  color: inherit; border: 0; }
 .gan-demo p { margin: 0; }
+.gan-demo .title { margin: 0 0 .6rem; font-size: 1.05rem; font-weight: 650; }
 .gan-demo .soft { color: var(--soft); font-size: .87em; }
 .gan-demo output, .gan-demo .num { font-variant-numeric: tabular-nums; }
 .gan-demo button, .gan-demo select {
@@ -67,7 +66,7 @@ export function draw(tag, attributes = {}, ...children) {
 
 /** Empties `host` (the still goes) and returns the demonstration's root inside it. */
 export function frame(host, name, title, css) {
-  const root = make("section", { className: `gan-demo ${name}`, "aria-label": title });
+  const root = make("div", { className: `gan-demo ${name}`, role: "group", "aria-label": title });
   root.append(make("style", { textContent: BASE_CSS + css + DARK_CSS }));
   keepKeys(root);
   host.replaceChildren(root);
@@ -107,8 +106,6 @@ export function throttled(fn, ms) {
 }
 
 export const prefersCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
-
-export const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
 export function bytes(base64) {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));

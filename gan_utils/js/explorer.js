@@ -185,26 +185,22 @@ const CSS = `
   line-height: 1.2; }
 .gan-explorer .gauge svg { display: block; width: 100%; height: auto; }
 .gan-explorer .path { border-top: 1px solid var(--line); margin-top: .5rem; padding-top: .6rem; }
-.gan-explorer .path .row { justify-content: space-between; }
-.gan-explorer .strip { display: block; width: 100%; margin: .5rem 0 0; border-radius: .3rem;
+.gan-explorer .path .row { margin-top: .5rem; }
+.gan-explorer .path select { flex: 1 1 12rem; }
+.gan-explorer .walk { display: flex; gap: .5rem; align-items: center; }
+.gan-explorer .strip { display: block; width: 100%; margin: .4rem 0 .3rem; border-radius: .3rem;
   background: #000; cursor: pointer; touch-action: pan-y; }
-.gan-explorer .pin b { display: inline-block; color: var(--paper); border-radius: .3rem;
-  min-width: 1.35em; text-align: center; margin-right: .45em; background: var(--a); }
-.gan-explorer .pin.b b { background: var(--b); }
+.gan-explorer .tag { display: inline-block; flex: none; min-width: 1.4em; border-radius: .3rem;
+  font-weight: 700; text-align: center; color: var(--paper); background: var(--a); }
+.gan-explorer .tag.b { background: var(--b); }
 `;
 
 const signed = (v) => `${v < -0.004 ? "\u2212" : "+"}${Math.abs(v).toFixed(2)}`;
 
-const ordinal = (n) => {
-  const ends = { 1: "st", 2: "nd", 3: "rd" };
-  return `${n}${(n % 100 > 10 && n % 100 < 14) ? "th" : ends[n % 10] ?? "th"}`;
-};
-
 function whereInPrior(length, d) {
-  const share = 100 * chiCdf(length, d);
-  if (share < 1) return "shorter than 99 in 100 random codes";
-  if (share > 99) return "longer than 99 in 100 random codes";
-  return `the ${ordinal(Math.round(share))} percentile of random codes`;
+  const share = Math.round(100 * chiCdf(length, d));
+  return share < 1 ? "shorter than 99 in 100 random codes"
+    : `longer than ${Math.min(share, 99)} in 100 random codes`;
 }
 
 /** Paints one picture with values in [-1, 1] at (x, y) of a small canvas. */
@@ -343,15 +339,15 @@ function render({ model, el }) {
     go(Math.min(1, Math.max(0, t)));
   });
   mode.addEventListener("change", () => change({ mode: mode.value, z: at(model.get("t"), mode.value) }));
-  const pin = (letter, key, t) => make("button", { type: "button", className: `pin ${letter}`,
-    onclick: () => change({ [key]: z(), t }) },
-  make("b", {}, letter.toUpperCase()), "pin here");
+  const tag = (letter) => make("span", { className: `tag ${letter}` }, letter.toUpperCase());
+  const pin = (letter, key, t) => make("button", { type: "button",
+    onclick: () => change({ [key]: z(), t }) }, "Pin ", tag(letter), " here");
 
   const gauge = makeGauge(d);
   const length = make("p", { className: "soft num" });
   const news = make("p", { className: "unseen", "aria-live": "polite" });
   const button = (text, onclick) => make("button", { type: "button", onclick }, text);
-  root.append(make("h3", {}, title), make("div", { className: "stage" },
+  root.append(make("p", { className: "title" }, title), make("div", { className: "stage" },
     make("div", { className: "left" },
       make("div", { className: "pad" }, screen, spot),
       make("div", { className: "row" },
@@ -366,8 +362,9 @@ function render({ model, el }) {
     make("div", { className: "right" },
       ...sliders.map((slider) => slider.row),
       make("div", { className: "path" },
-        make("div", { className: "row" }, pin("a", "pin_a", 0), mode, pin("b", "pin_b", 1)),
-        strip, walk))), news);
+        make("p", { className: "soft" }, "A path between two codes: pin them, then walk."),
+        strip, make("div", { className: "walk" }, tag("a"), walk, tag("b")),
+        make("div", { className: "row" }, pin("a", "pin_a", 0), pin("b", "pin_b", 1), mode)))), news);
 
   // Drawing. The picture comes first; end pictures follow, as many a frame as 3 ms allow.
   let stale = [];

@@ -195,7 +195,7 @@ function render({ model, el }) {
       if (curves.svg.hasPointerCapture(event.pointerId)) follow(event);
     });
   }
-  root.append(make("h3", {}, title), stage,
+  root.append(make("p", { className: "title" }, title), stage,
     make("div", { className: "bar" }, play, slider, place));
   if (captions) root.append(caption);
 
