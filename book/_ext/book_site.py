@@ -103,7 +103,8 @@ def trim(app, exception):
     out = Path(app.outdir)
     fonts = out / "_static/vendor/fontawesome/webfonts"
     for path in [*out.rglob("*.map"), *fonts.glob("*.ttf"),
-                 *out.glob("_static/scripts/fontawesome.js*")]:
+                 *out.glob("_static/scripts/fontawesome.js*"),
+                 *out.glob("_static/*webpack-macros.html")]:
         path.unlink(missing_ok=True)
     codes = icons_shown(out)
     for path in fonts.glob("*.woff2"):
