@@ -18,7 +18,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 REAL, FAKE = BLUE, ORANGE  # one colour each, in every chapter
 
 
-def axes(columns: int = 1, rows: int = 1, *, width: float = 7.0, height: float = 2.6) -> tuple[Figure, np.ndarray | Axes]:
+def axes(
+    columns: int = 1, rows: int = 1, *, width: float = 7.0, height: float = 2.6
+) -> tuple[Figure, np.ndarray | Axes]:
     """A figure and its axes in the book's look: `width` inches in all, `height` a row."""
     fig, axs = plt.subplots(rows, columns, figsize=(width, height * rows), layout="constrained", squeeze=True)
     for ax in np.ravel(axs):
@@ -82,7 +84,11 @@ def losses(history: History, ax: Axes, *, smooth: int = 50, chance: bool = True)
 
 
 def metric(
-    runs: Mapping[str, tuple[Sequence[float], Sequence[float]]], ax: Axes, *, floor: float | None = None, ylabel: str = ""
+    runs: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    ax: Axes,
+    *,
+    floor: float | None = None,
+    ylabel: str = "",
 ) -> Axes:
     """Curves `name: (steps, values)` on a logarithmic scale, each with its own colour and marker; dotted: the floor."""
     for i, (name, (steps, values)) in enumerate(runs.items()):
