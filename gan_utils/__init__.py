@@ -16,9 +16,11 @@ if "OMP_WAIT_POLICY" not in _os.environ:
 from .checkpoints import (
     load_generator,
     load_tensors,
+    recorded,
     save_generator,
     save_tensors,
     shipped_generator,
+    shipped_path,
 )
 from .data import (
     batches,
@@ -75,6 +77,8 @@ from .models import (
     count_parameters,
     init_weights,
     mlp,
+    toy_discriminator,
+    toy_generator,
 )
 from .penalties import gradient_penalty, input_gradient, r1_penalty
 from .runtime import (

@@ -15,6 +15,7 @@ from . import models
 from .runtime import write_atomic
 
 FORMAT = "gan_utils/1"
+SHIPPED = ".generator.safetensors"
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
@@ -47,23 +48,36 @@ def save_generator(path: str | Path, G: nn.Module, *, model: str, arguments: Map
 
 
 def load_generator(path: str | Path, *, device: str | torch.device = "cpu") -> tuple[nn.Module, dict[str, Any]]:
-    """G in eval mode on `device`, and the header that it was saved with."""
+    """G in eval mode on `device`, and the header that it was saved with; of a run's checkpoint, its averaged G."""
     tensors, header = load_tensors(path)
     if "model" not in header:
         raise ValueError(f"{Path(path).name} holds no generator")
+    prefix = header.get("generator_prefix", "")
     G = _builder(header["model"])(**header["arguments"])
-    G.load_state_dict(tensors)
+    G.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     return G.to(device).eval().requires_grad_(False), header
+
+
+def shipped_path(name: str) -> Path:
+    """Where the package keeps the generator of this name. Raises ValueError for a name that is not shipped."""
+    folder = Path(str(resources.files(__package__))) / "checkpoint_files"
+    known = sorted(f.name.removesuffix(SHIPPED) for f in folder.glob(f"*{SHIPPED}"))
+    if name not in known:
+        raise ValueError(f"no generator called {name!r} is shipped: use one of {', '.join(known)}")
+    return folder / f"{name}{SHIPPED}"
 
 
 def shipped_generator(name: str = "mnist-conv", *, device: str | torch.device = "cpu") -> nn.Module:
     """A generator that comes with the package, trained by its recipe, in eval mode."""
-    folder = resources.files(__package__) / "checkpoint_files"
-    known = sorted(f.name.removesuffix(".generator.safetensors") for f in folder.iterdir() if ".generator." in f.name)
-    if name not in known:
-        raise ValueError(f"no generator called {name!r} is shipped: use one of {', '.join(known)}")
-    with resources.as_file(folder / f"{name}.generator.safetensors") as path:
-        return load_generator(path, device=device)[0]
+    return load_generator(shipped_path(name), device=device)[0]
+
+
+def recorded(name: str = "classic-mnist-loop") -> dict[str, Any]:
+    """Figures of a long run that the package ships, with the command that makes them again."""
+    path = Path(str(resources.files(__package__))) / "checkpoint_files" / f"{name}.json"
+    if not path.is_file():
+        raise ValueError(f"no figures called {name!r} are shipped")
+    return json.loads(path.read_text())
 
 
 def _builder(model: str):

@@ -26,6 +26,20 @@ def mlp(
     return init_weights(nn.Sequential(*layers[:-1]), generator)
 
 
+def toy_generator(
+    latent_dim: int = 1, *, data_dim: int = 1, width: int = 32, generator: torch.Generator | None = None
+) -> nn.Sequential:
+    """Two hidden layers for the laws in one and two dimensions: (batch, latent_dim) to (batch, data_dim)."""
+    return mlp([latent_dim, width, width, data_dim], generator=generator)
+
+
+def toy_discriminator(
+    data_dim: int = 1, *, width: int = 32, generator: torch.Generator | None = None
+) -> nn.Sequential:
+    """Its opponent: (batch, data_dim) to logits (batch, 1)."""
+    return mlp([data_dim, width, width, 1], generator=generator)
+
+
 def classic_generator(latent_dim: int = 100, *, generator: torch.Generator | None = None) -> nn.Sequential:
     """The fully connected generator of most first tutorials: (batch, latent_dim) to (batch, 1, 28, 28) in [-1, 1]."""
     layers = mlp([latent_dim, 128, 256, 784], generator=generator)

@@ -96,6 +96,21 @@ class History:
         """Keeps one step's losses, on their device until `collect`."""
         self._pending.append(losses)
 
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Losses as float64 tensors, and the rest as plain values: what `from_state` needs."""
+        self.collect()
+        tensors = {name: torch.tensor(values, dtype=torch.float64) for name, values in self._losses.items()}
+        return tensors, {"steps": self.steps, "seconds": self.seconds, "metrics": self._metrics}
+
+    @classmethod
+    def from_state(cls, losses: Mapping[str, Tensor], rest: Mapping[str, Any]) -> "History":
+        """The history that `state` was taken of."""
+        history = cls()
+        history.steps, history.seconds = rest["steps"], rest["seconds"]
+        history._losses = {name: values.tolist() for name, values in losses.items()}
+        history._metrics = {name: (list(steps), list(values)) for name, (steps, values) in rest["metrics"].items()}
+        return history
+
     def collect(self) -> None:
         """Brings pending losses over as floats; raises FloatingPointError naming the first that is not finite."""
         if not self._pending:

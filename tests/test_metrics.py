@@ -208,11 +208,16 @@ def test_frechet_digits_is_the_distance_of_features_and_sees_damage(real):
         assert gu.frechet_digits(damaged) > 3 * clean
 
 
-def test_floor_falls_like_one_over_n():
-    """Bias is first order in 1 / n: a quarter of the samples, about four times the floor; 25 % covers the draws."""
-    assert gu.frechet_floor(1000) / gu.frechet_floor(4000) == pytest.approx(4.0, rel=0.25)
-    with pytest.raises(ValueError, match="larger than the 60000"):
-        gu.frechet_floor(60_001)
+def test_floor_is_the_score_of_held_out_digits():
+    """All 10,000 test images: their own distance. Fewer: a bias b / n on top, so differences go like those of 1 / n.
+
+    (1/1000 - 1/10000) / (1/4000 - 1/10000) = 6; 35 % covers five draws.
+    """
+    floors = {n: gu.frechet_floor(n) for n in (1000, 4000, 10_000)}
+    assert floors[10_000] == pytest.approx(gu.frechet_digits(gu.load_mnist("test")[0]), rel=1e-3)
+    assert (floors[1000] - floors[10_000]) / (floors[4000] - floors[10_000]) == pytest.approx(6.0, rel=0.35)
+    with pytest.raises(ValueError, match="n is 10001, but there are 10000 held-out images"):
+        gu.frechet_floor(10_001)
 
 
 def test_features_do_not_depend_on_batch_mates_or_mode(real):
