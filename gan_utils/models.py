@@ -75,8 +75,9 @@ def conv_generator(
 
 
 def conv_discriminator(*, width: int = 16, generator: torch.Generator | None = None) -> nn.Sequential:
-    """Two convolutions that halve the side, then one linear score: (batch, 1, 28, 28) to logits (batch, 1).
+    """Three convolutions that halve the side, then two linear layers: (batch, 1, 28, 28) to logits (batch, 1).
 
+    The hidden linear layer sees the whole digit: convolutions alone judge strokes, not how they are put together.
     No BatchNorm: it would tie each sample's score to its batch mates.
     """
     check_count("width", width)
@@ -85,8 +86,12 @@ def conv_discriminator(*, width: int = 16, generator: torch.Generator | None = N
         nn.LeakyReLU(0.2),
         nn.Conv2d(width, 2 * width, kernel_size=4, stride=2, padding=1),  # 7 x 7
         nn.LeakyReLU(0.2),
+        nn.Conv2d(2 * width, 4 * width, kernel_size=3, stride=2, padding=1),  # 4 x 4
+        nn.LeakyReLU(0.2),
         nn.Flatten(),
-        nn.Linear(2 * width * 49, 1),
+        nn.Linear(4 * width * 16, 128),
+        nn.LeakyReLU(0.2),
+        nn.Linear(128, 1),
     )
     return init_weights(network, generator)
 

@@ -49,7 +49,7 @@ def w1_to_standard_normal(x: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained on what, and how. Learning rates fall as lr / (1 + step / lr_half)."""
+    """What is trained on what, and how. Learning rates fall as lr / (1 + step / lr_half): half at step lr_half."""
 
     generator: str  # a function of gan_utils.models
     discriminator: str
@@ -58,8 +58,9 @@ class Recipe:
     metric: tuple[str, Callable[[Tensor], float]]
     noise: str = "gaussian"
     loss: GanLoss = losses.non_saturating
-    lr: float = 2e-3
-    betas: tuple[float, float] = (0.0, 0.99)
+    lr_g: float = 2e-4
+    lr_d: float = 2e-4
+    betas: tuple[float, float] = (0.0, 0.9)
     lr_half: float = float("inf")
     batch_size: int = 64
     r1_gamma: float = 0.0
@@ -75,7 +76,8 @@ RECIPES = {
         data=standard_normal,
         metric=("w1", w1_to_standard_normal),
         noise="uniform",
-        lr=5e-3,
+        lr_g=5e-3,
+        lr_d=5e-3,
         batch_size=128,
         r1_gamma=0.1,
         r1_every=1,
@@ -87,7 +89,6 @@ RECIPES = {
         latent_dim=100,
         data=mnist,
         metric=("frechet", frechet_digits),
-        lr=2e-4,
         betas=(0.9, 0.999),
     ),
     "mnist-conv": Recipe(
@@ -96,6 +97,9 @@ RECIPES = {
         latent_dim=64,
         data=mnist,
         metric=("frechet", frechet_digits),
+        lr_g=4e-3,
+        lr_d=2e-3,
+        lr_half=4000.0,
         r1_gamma=0.3,
     ),
 }
@@ -113,7 +117,8 @@ class Run:
         self.G = getattr(models, recipe.generator)(recipe.latent_dim, generator=weights).to(self.device)
         self.D = getattr(models, recipe.discriminator)(generator=weights).to(self.device)
         self.opt_g, self.opt_d = (
-            torch.optim.Adam(net.parameters(), lr=recipe.lr, betas=recipe.betas, fused=True) for net in (self.G, self.D)
+            torch.optim.Adam(net.parameters(), lr=lr, betas=recipe.betas, fused=True)
+            for net, lr in ((self.G, recipe.lr_g), (self.D, recipe.lr_d))
         )
         self.average = ExponentialAverage(self.G, decay=recipe.ema_decay)
         self.stream = seeded(seed, self.device)
@@ -213,14 +218,15 @@ class Run:
         lazy = recipe.r1_gamma > 0 and self.d_updates % recipe.r1_every == 0
         weight = 0.5 * recipe.r1_gamma * recipe.r1_every
         penalty = (lambda x, _: weight * r1_penalty(self.D, x)) if lazy else None
-        _set_lr(self.opt_d, recipe, self.history.steps)
+        _set_lr(self.opt_d, recipe.lr_d, recipe.lr_half, self.history.steps)
         self.d_updates += 1
         x = self._real(recipe.batch_size, self.stream)
         return d_step(self.G, self.D, self.opt_d, x, self._noise(), recipe.loss, penalty)
 
     def _g_step(self) -> dict[str, Tensor]:
-        _set_lr(self.opt_g, self.recipe, self.history.steps)
-        return g_step(self.G, self.D, self.opt_g, self._noise(), self.recipe.loss)
+        recipe = self.recipe
+        _set_lr(self.opt_g, recipe.lr_g, recipe.lr_half, self.history.steps)
+        return g_step(self.G, self.D, self.opt_g, self._noise(), recipe.loss)
 
 
 def sample(G: torch.nn.Module, noise: str, n: int, *, seed: int, batch_size: int = 1000) -> Tensor:
@@ -250,6 +256,6 @@ def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
 
 
-def _set_lr(opt: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
+def _set_lr(opt: torch.optim.Optimizer, lr: float, lr_half: float, step: int) -> None:
     for group in opt.param_groups:
-        group["lr"] = recipe.lr / (1 + step / recipe.lr_half)
+        group["lr"] = lr / (1 + step / lr_half)

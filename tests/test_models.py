@@ -31,12 +31,13 @@ def test_shapes_and_ranges(name, device, stream):
 def test_parameter_counts_by_arithmetic():
     """Classic G: 100*128+128 + 128*256+256 + 256*784+784; D: 784*256+256 + 256*128+128 + 128+1.
 
-    Conv G: 64*3136 + 2*64 + 64*32*16 + 2*32 + 32*16+1; D: 16*16+16 + 16*32*16+32 + 1568+1.
+    Conv G: 64*3136 + 2*64 + 64*32*16 + 2*32 + 32*16+1; D: 16*16+16 + 16*32*16+32 +
+    32*64*9+64 + 1024*128+128 + 129.
     """
     assert gu.count_parameters(gu.classic_generator()) == 247_440
     assert gu.count_parameters(gu.classic_discriminator()) == 233_985
     assert gu.count_parameters(gu.conv_generator()) == 64 * 3136 + 128 + 64 * 32 * 16 + 64 + 513
-    assert gu.count_parameters(gu.conv_discriminator()) == 272 + 8192 + 32 + 1569
+    assert gu.count_parameters(gu.conv_discriminator()) == 272 + 8224 + 18_496 + 131_200 + 129
 
 
 @pytest.mark.parametrize("build", [gu.classic_discriminator, gu.conv_discriminator])

@@ -58,16 +58,17 @@ def test_lazy_penalty_comes_each_eighth_step(monkeypatch):
 
 
 def test_learning_rate_halves_at_lr_half():
-    """lr / (1 + step / lr_half): full at step 0, half at lr_half."""
-    from dataclasses import replace
-
+    """lr / (1 + step / lr_half): full at step 0, half at lr_half; each network at its own rate."""
     import gan_utils.recipes as recipes
 
     run = Run("gaussian-1d")
-    recipe = replace(run.recipe, lr=0.4, lr_half=100.0)
     for step, lr in ((0, 0.4), (100, 0.2), (300, 0.1)):
-        recipes._set_lr(run.opt_d, recipe, step)
+        recipes._set_lr(run.opt_d, 0.4, 100.0, step)
         assert run.opt_d.param_groups[0]["lr"] == pytest.approx(lr)
+    run = Run("mnist-conv")
+    run.train(steps=2, **QUICK)
+    for opt, lr in ((run.opt_g, run.recipe.lr_g), (run.opt_d, run.recipe.lr_d)):
+        assert opt.param_groups[0]["lr"] == pytest.approx(lr / (1 + 1 / run.recipe.lr_half))
 
 
 def test_samples_come_from_the_averaged_generator_and_their_seed(tmp_path):
