@@ -53,7 +53,7 @@ def export_generator(G: nn.Module, *, latent_dim: int | None = None, int8: bool 
         want = G(z)
         got = _run(layers, z)
     if not torch.isfinite(want).all():
-        raise ValueError("export_generator: G makes NaN or infinite pixels; restore a generator from before it diverged")
+        raise ValueError("export_generator: G makes NaN or infinite pixels; use one from before it diverged")
     shape = tuple(want.shape[1:])
     if len(shape) == 2:
         shape = (1, *shape)
@@ -172,7 +172,7 @@ def _base64(array: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
 
 
-def principal_directions(G: nn.Module, latent_dim: int, *, n: int = 64, seed: int = 0) -> tuple[Tensor, Tensor]:
+def principal_directions(G: nn.Module, latent_dim: int, *, n: int = 32, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Unit directions in z along which the picture changes most, and by how much: (d, d) in rows, (d,).
 
     They are the eigenvectors of E[J(z)^T J(z)] over the prior, J the Jacobian of G in evaluation mode; the square
@@ -183,9 +183,11 @@ def principal_directions(G: nn.Module, latent_dim: int, *, n: int = 64, seed: in
     G = copy.deepcopy(G).eval().cpu().float()
     z = torch.randn(n, latent_dim, generator=torch.Generator().manual_seed(seed))
     h = 1e-2
-    with torch.no_grad():  # central differences: one pair of passes a coordinate
-        columns = [(G(z + h * e) - G(z - h * e)).flatten(1) / (2 * h) for e in torch.eye(latent_dim)]
-    J = torch.stack(columns, dim=2)  # (n, pixels, d)
+    moved = torch.cat([z[:, None] + step * torch.eye(latent_dim) for step in (h, -h)])  # (2n, d, d): one row each
+    with torch.no_grad():  # central differences; few and large batches, for threads wait at the end of every layer
+        made = torch.cat([G(codes).flatten(1) for codes in moved.flatten(0, 1).split(1024)])
+    plus, minus = made.unflatten(0, (2, n, latent_dim))
+    J = (plus - minus).transpose(1, 2) / (2 * h)  # (n, pixels, d)
     values, vectors = torch.linalg.eigh(torch.einsum("npi,npj->ij", J, J) / n)
     vectors = vectors.T.flip(0)  # rows, the strongest first
     ink = torch.einsum("npi,ki->k", J, vectors)
@@ -225,7 +227,7 @@ def _page(name: str, state: dict, still: str) -> str:
             f'<script type="module">\n{script}\nmountOnPage(demo, "{key}", {data});\n</script>')
 
 
-def _still(picture: bytes, width: int, alt: str, missing: str) -> str:
+def _still_html(picture: bytes, width: int, alt: str, missing: str) -> str:
     """The picture as an <img>, and what a reader without scripts or kernel misses; styled within the tags alone."""
     kind = "png" if picture[:4] == b"\x89PNG" else "webp"
     source = f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
@@ -349,9 +351,9 @@ class LatentExplorer(_Demo):
         height, width = self.data["network"]["shape"][1:]
         grid = _tile(_grey(pictures.reshape(-1, height, width).numpy()), len(steps))
         names = ", ".join(self.data["names"][:shown])
-        return _still(_png(grid), 2 * grid.shape[1],
-                      f"Generated pictures: one code moved from -3 to +3 standard deviations along {names}, one row each.",
-                      "A still: where scripts may run, sliders and a path between two codes move the picture here.")
+        return _still_html(_png(grid), 2 * grid.shape[1],
+                           f"Generated pictures: one code moved from -3 to +3 along {names}, one row each.",
+                           "A still: where scripts may run, sliders and a path between two codes move the picture here.")
 
 
 class TorchSlider(ipywidgets.VBox):
@@ -387,9 +389,10 @@ class TorchSlider(ipywidgets.VBox):
         bundle = super()._repr_mimebundle_(**kwargs)
         strip = _tile(self._pictures(np.linspace(-3, 3, 9)), 9)
         name = self.slider.description
-        still = _still(_png(strip), 2 * strip.shape[1], f"Pictures by the torch model as {name} goes from -3 to +3.",
-                       "This slider drives the torch model and needs a running kernel; "
-                       "the explorer moves on this page.")
+        still = _still_html(_png(strip), 2 * strip.shape[1],
+                            f"Pictures by the torch model as {name} goes from -3 to +3.",
+                            "This slider drives the torch model and needs a running kernel; "
+                            "the explorer moves on this page.")
         return {**bundle, "text/plain": "TorchSlider()", "text/html": still}
 
 
@@ -456,9 +459,9 @@ class Scrubber(_Demo):
 
     def _still(self) -> str:
         shown = self.data["values"][-1]
-        return _still(_webp(self._still_frame, 80), round(self.data["width"] * self.data["scale"]), self._alt,
-                      f"A still of {self.data['label']} {shown}: where scripts may run, a slider goes through all "
-                      f"{len(self.data['values'])} pictures here.")
+        return _still_html(_webp(self._still_frame, 80), round(self.data["width"] * self.data["scale"]), self._alt,
+                           f"A still of {self.data['label']} {shown}: where scripts may run, a slider goes through "
+                           f"all {len(self.data['values'])} pictures here.")
 
     @traitlets.validate("index")
     def _within(self, proposal):
@@ -506,8 +509,8 @@ def _frame(frame, low: float, high: float, columns: int | None) -> np.ndarray:
     if picture.ndim == 3:
         return _tile(picture, columns or int(np.ceil(np.sqrt(len(picture)))))
     if picture.ndim != 2:
-        raise ValueError(f"Scrubber: a frame of shape {picture.shape} given; it needs a figure, (h, w), (h, w, 3) uint8, "
-                         "(n, h, w) or (n, 1, h, w)")
+        raise ValueError(f"Scrubber: a frame of shape {picture.shape} given; it needs a figure, (h, w), "
+                         "(h, w, 3) uint8, (n, h, w) or (n, 1, h, w)")
     return picture
 
 
@@ -534,5 +537,5 @@ def _sprite(pictures: list[np.ndarray], max_bytes: int) -> tuple[bytes, int]:
         sprite = _webp(sheet, quality)
         if len(sprite) <= max_bytes:
             return sprite, across
-    raise ValueError(f"Scrubber: the pictures take {len(sprite):,} bytes at the lowest quality, max_bytes={max_bytes:,} "
-                     "given; give fewer or smaller frames")
+    raise ValueError(f"Scrubber: the pictures take {len(sprite):,} bytes at the lowest quality, "
+                     f"max_bytes={max_bytes:,} given; give fewer or smaller frames")
