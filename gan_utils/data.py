@@ -168,12 +168,12 @@ def grid_centres(side: int = 5, spacing: float = 2.0) -> Tensor:
 
 
 def ring(n: int, *, generator: torch.Generator, modes: int = 8, radius: float = 1.0, std: float = 0.01) -> Tensor:
-    """A ring of Gaussians: (n, 2). Defaults are the ring of Lin et al. 2018 (PacGAN), section 4.1."""
+    """A ring of Gaussians: (n, 2). Defaults are the ring of Lin et al. 2018 (PacGAN), table 1."""
     return mixture(n, ring_centres(modes, radius), std, generator=generator)
 
 
 def grid(n: int, *, generator: torch.Generator, side: int = 5, spacing: float = 2.0, std: float = 0.05) -> Tensor:
-    """A grid of Gaussians: (n, 2). Defaults are the grid of Lin et al. 2018 (PacGAN), section 4.1."""
+    """A grid of Gaussians: (n, 2). Defaults are the grid of Lin et al. 2018 (PacGAN), table 1."""
     return mixture(n, grid_centres(side, spacing), std, generator=generator)
 
 

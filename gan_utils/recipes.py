@@ -64,7 +64,7 @@ class Recipe:
     lr_half: float = float("inf")
     batch_size: int = 64
     r1_gamma: float = 0.0
-    r1_every: int = 8  # lazy: each 8th step, eight times as strong (Karras et al. 2020, section 4.1)
+    r1_every: int = 8  # lazy: each 8th step, eight times as strong (Karras et al. 2020, section 3.1)
     ema_decay: float = 0.998
 
 
