@@ -353,7 +353,7 @@ class LatentExplorer(_Demo):
         names = ", ".join(self.data["names"][:shown])
         return _still_html(_png(grid), 2 * grid.shape[1],
                            f"Generated pictures: one code moved from -3 to +3 along {names}, one row each.",
-                           "A still: where scripts may run, sliders and a path between two codes move the picture here.")
+                           "A still: where scripts may run, sliders and a path between codes move the picture here.")
 
 
 class TorchSlider(ipywidgets.VBox):

@@ -396,7 +396,8 @@ def test_every_kind_of_frame_is_taken(kind):
     figure.subplots().plot([0, 1])
     frame, shape = {
         "figure": (figure, (50, 100)), "tensor": (torch.zeros(9, 1, 28, 28), (84, 84)),
-        "grey": (np.zeros((4, 6)), (4, 6)), "colour": (np.zeros((4, 6, 3), np.uint8), (4, 6)), "bytes": (np.full((4, 6), 255, np.uint8), (4, 6))}[kind]
+        "grey": (np.zeros((4, 6)), (4, 6)), "colour": (np.zeros((4, 6, 3), np.uint8), (4, 6)),
+        "bytes": (np.full((4, 6), 255, np.uint8), (4, 6))}[kind]
     got = sprite_frames(widgets.Scrubber([frame, frame]))
     assert got.shape == (2, *shape, 3)
     assert kind != "bytes" or (got == 255).all()

@@ -1,4 +1,4 @@
-"""Re-makes the shipped generators beside this program from their recipes: `mnist-conv` takes about 20 minutes on 2 cores.
+"""Re-makes the shipped generators beside this program from their recipes: about 20 minutes on 2 cores.
 
     python gan_utils/checkpoint_files/train_generators.py
 """
