@@ -14,6 +14,7 @@ from .losses import GanLoss
 from .runtime import check_count, frozen
 
 Step = Callable[[], Mapping[str, Tensor]]
+BAR = "{l_bar}{bar:10}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"  # short, so that the metric is in sight
 CHECK_EVERY = 50  # steps between two looks for NaN: each look waits for the device
 
 
@@ -150,7 +151,8 @@ def fit(
     history = History() if history is None else history
     guard = _Guard(keep)
     start, first, spent = time.perf_counter(), history.steps, history.seconds
-    bar = tqdm(total=steps, desc=label, disable=not progress, file=sys.stdout, ascii=" #", mininterval=0.3)
+    look = {"file": sys.stdout, "ascii": " #", "bar_format": BAR, "mininterval": 0.3}
+    bar = tqdm(total=steps, desc=label, disable=not progress, **look)
     try:
         _run_hooks(hooks, history, bar, after_step=False)
         while not _is_over(history.steps - first, time.perf_counter() - start, steps, seconds):
