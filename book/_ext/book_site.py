@@ -69,6 +69,13 @@ def as_text(app, what, name, obj, options, lines):
     lines[:] = [] if text[:1] and text[0].startswith("Alias for field") else text
 
 
+def short_names(app, what, name, obj, options, signature, result):
+    """Nested types keep their full names with a tilde in front: leave the last part."""
+    def short(text):
+        return text and re.sub(r"~?\b(?:[a-z_]\w*\.)+([A-Za-z_]\w*)", r"\1", text)
+    return short(signature), short(result)
+
+
 def name_repository(app, config):
     """Let the text say {{ repository }}: the address stands in _config.yml alone."""
     options = config.html_theme_options
@@ -131,6 +138,7 @@ def setup(app):
     # Before myst_parser reads its settings, at the default priority.
     app.connect("config-inited", name_repository, priority=100)
     app.connect("autodoc-process-docstring", as_text)
+    app.connect("autodoc-process-signature", short_names)
     app.connect("html-page-context", repair_roles)
     app.connect("build-finished", trim)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
