@@ -227,3 +227,11 @@ def test_the_reader_can_change_the_theme(browser):
             button.click()
             seen.add(visit.page.evaluate("document.documentElement.dataset.theme"))
         assert seen == {"light", "dark"}, json.dumps(sorted(seen))
+
+
+def test_the_dark_is_not_printed(browser):
+    with Visit(browser, (site() / "book" / "index.html").as_uri(), color_scheme="dark") as visit:
+        themes = [visit.page.evaluate("name => { if (name) dispatchEvent(new Event(name));"
+                                      " return document.documentElement.dataset.theme }", name)
+                  for name in (None, "beforeprint", "afterprint")]
+        assert themes == ["dark", "light", "dark"]

@@ -8,3 +8,11 @@ function makeReachable() {
 }
 window.addEventListener("load", makeReachable);
 window.addEventListener("resize", makeReachable);
+
+// Paper is white: a page read in the dark is printed in the light colours.
+let onScreen;
+window.addEventListener("beforeprint", () => {
+  onScreen = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+});
+window.addEventListener("afterprint", () => { document.documentElement.dataset.theme = onScreen; });
