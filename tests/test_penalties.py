@@ -136,3 +136,10 @@ def test_penalties_send_nothing_into_the_samples():
 def test_shapes_that_differ_are_refused():
     with pytest.raises(ValueError, match=r"real \(4, 2\) and fake \(3, 2\)"):
         gu.gradient_penalty(linear(1.0, 0.0), points(4, 2), points(3, 2), generator=gu.seeded(0))
+
+
+def test_penalties_leave_the_samples_as_they_were():
+    """The points that are differentiated are copies: x itself still wants no gradient and has none."""
+    x = points(4, 2)
+    gu.r1_penalty(linear(3.0, 4.0), x).backward()
+    assert not x.requires_grad and x.grad is None
