@@ -17,7 +17,7 @@ FRONT = """<!DOCTYPE html>
 <meta charset="utf-8">
 <title>Hands-on GANs</title>
 <meta http-equiv="refresh" content="0; url=book/index.html">
-<link rel="icon" href="_static/favicon.svg">
+<link rel="icon" href="data:,">
 </head>
 <body><main><p><a href="book/index.html">Hands-on GANs: to the first page</a></p></main></body>
 </html>
