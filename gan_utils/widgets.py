@@ -447,7 +447,7 @@ class Scrubber(_Demo):
         self._still_frame, self._alt = pictures[-1], alts[-1]
         super().__init__(index=start % count, data={
             "sprite": f"data:image/webp;base64,{base64.b64encode(sprite).decode()}", "columns": across,
-            "width": width, "height": height, "scale": min(2.0, 380 / width) if width < 380 else 1.0,
+            "width": width, "height": height, "scale": min(8.0, max(1.0, 380 / width)),
             "label": label, "values": [_words(value) for value in values], "x": x, "series": curves,
             "lines": [{"name": name, "y": float(y)} for name, y in (hlines or {}).items()],
             "captions": captions, "alts": alts, "log": yscale == "log", "title": title,

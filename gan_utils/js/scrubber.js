@@ -8,7 +8,7 @@ const CSS = `
 .gan-scrubber .pictures canvas { display: inline-block; max-width: 100%; height: auto;
   border-radius: .4rem; }
 .gan-scrubber .curves { flex: 1 1 18rem; min-width: 0; }
-.gan-scrubber .curves svg { display: block; width: 100%; height: auto; cursor: ew-resize;
+.gan-scrubber .curves > svg { display: block; width: 100%; height: auto; cursor: ew-resize;
   touch-action: pan-y; }
 .gan-scrubber .keys { display: flex; flex-wrap: wrap; gap: .15rem 1.1rem; font-size: .87em;
   margin: 0 0 .2rem 0; padding: 0; list-style: none; }

@@ -1,0 +1,344 @@
+"""The demonstrations alone in a real browser, where each can be looked at from all sides; the pages: test_browser."""
+
+import re
+
+import nbformat
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from nbconvert import HTMLExporter
+from site_fixtures import chromium
+
+import gan_utils as gu
+from gan_utils import widgets
+
+pytestmark = pytest.mark.browser
+HEAD = ('<!doctype html><html lang="en"{attributes}><meta charset="utf-8"><title>Demonstration</title>'
+        '<meta name="viewport" content="width=device-width"><main><h1>Demonstration</h1>')
+PIXELS = "canvas => canvas.toDataURL()"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def explorer() -> str:
+    return widgets.LatentExplorer(gu.shipped_generator(), seed=5).to_html()
+
+
+@pytest.fixture(scope="module")
+def scrubber() -> str:
+    """Ten grey squares that grow lighter, a curve with a hole, a second one with points of its own."""
+    frames = [np.full((1, 28, 28), i / 5 - 1) for i in range(10)]
+    series = {"distance": [10.0, 8, np.nan, 5, 4, 3, 2.5, 2, 1.5, 1], "loss": ([0, 450], [3, 2])}
+    return widgets.Scrubber(
+        frames, values=[100 * i for i in range(10)], series=series, hlines={"floor": 0.5}, yscale="log",
+        captions=[f"Square {i}." for i in range(10)], alt="A grey square").to_html()
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """visit(html, ...): a page that holds the HTML, from the disk; no test may leave an error or a request behind."""
+    contexts, trouble = [], []
+
+    def open_page(content: str, attributes: str = "", **settings):
+        contexts.append(browser.new_context(**{"viewport": {"width": 900, "height": 1000}, **settings}))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda request: trouble.append(request.url)
+                if request.url.split(":")[0] not in ("file", "data", "blob") else None)
+        file = tmp_path / f"page{len(contexts)}.html"
+        file.write_text(HEAD.format(attributes=attributes) + content, encoding="utf-8")
+        page.goto(file.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def still_moving(page):
+    page.wait_for_timeout(120)  # a few frames
+
+
+def values(page) -> list[float]:
+    """Where the six sliders say that the code lies."""
+    still_moving(page)
+    shown = page.locator(".gan-explorer .direction output").all_inner_texts()
+    return [float(text.replace("\u2212", "-")) for text in shown]
+
+
+def picture(page) -> str:
+    still_moving(page)
+    return page.locator(".gan-explorer .pad canvas").evaluate(PIXELS)
+
+
+def length(page) -> float:
+    still_moving(page)
+    return float(re.search(r"= ([\d.]+)", page.locator(".gan-explorer .gauge p").inner_text())[1])
+
+
+# ------------------------------------------------------------------------------ the explorer
+
+def test_picture_is_what_torch_draws(visit, explorer):
+    """The page's canvas against the torch model: within two grey levels on average (int8, see test_widgets)."""
+    page = visit(explorer)
+    still_moving(page)
+    body = "root => Array.from(root.explorer.generate(given))"
+    widget = widgets.LatentExplorer(gu.shipped_generator(), seed=5)
+    got = np.array(page.locator(".gan-explorer").evaluate(body.replace("given", str(widget.z))))
+    want = widget.picture().flatten().numpy()
+    assert np.abs(got - want).mean() * 127.5 < 2
+
+
+def test_dragging_on_the_picture_moves_two_directions(visit, explorer):
+    """Right and up are +; the place is the value: three quarters across is 1.5 of 3 standard deviations."""
+    page = visit(explorer)
+    box, before, was = page.locator(".pad canvas").bounding_box(), values(page), picture(page)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] * 0.25, steps=5)
+    page.mouse.up()
+    page.mouse.move(box["x"], box["y"])  # released: no longer followed
+    after = values(page)
+    assert after[:2] == pytest.approx([1.5, 1.5], abs=0.05)
+    assert after[2:] == before[2:]
+    assert picture(page) != was
+
+
+def test_a_finger_drags_too(visit, explorer):
+    page = visit(explorer, viewport={"width": 390, "height": 900}, has_touch=True, is_mobile=True)
+    box, was = page.locator(".pad canvas").bounding_box(), picture(page)
+    touch = page.context.new_cdp_session(page)
+
+    def finger(kind, *points):
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [
+            {"x": box["x"] + box["width"] * x, "y": box["y"] + box["height"] * y} for x, y in points]})
+
+    finger("touchStart", (0.5, 0.5))
+    for place in np.linspace(0.5, 0.9, 6).tolist():
+        finger("touchMove", (place, 0.5))
+    finger("touchEnd")
+    assert values(page)[:2] == pytest.approx([2.4, 0], abs=0.08)
+    assert picture(page) != was
+    assert page.evaluate("scrollY") == 0, "the finger moved the code, not the page"
+
+
+def test_keys_on_the_picture_and_on_a_slider(visit, explorer):
+    page = visit(explorer)
+    before = values(page)
+    page.locator(".pad canvas").focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowUp", "Shift+ArrowDown"):
+        page.keyboard.press(key)
+    after = values(page)
+    assert np.subtract(after, before)[:3] == pytest.approx([0.2, -0.4, 0], abs=0.011)
+    page.locator(".direction input").nth(3).focus()
+    page.keyboard.press("End")
+    assert values(page)[3] == 3
+    page.keyboard.press("Home")
+    assert values(page)[3] == -3
+    assert page.locator(".direction input").nth(3).get_attribute("aria-valuetext") == "\u22123.00 standard deviations"
+
+
+def test_only_our_keys_are_kept_from_the_host(visit, explorer):
+    page = visit(explorer)
+    page.evaluate("window.heard = []; addEventListener('keydown', (e) => heard.push(e.key))")
+    page.locator(".direction input").first.focus()
+    for key in ("ArrowLeft", "Home", "PageUp", "Control+s", "Escape", "a"):
+        page.keyboard.press(key)
+    assert page.evaluate("heard") == ["Control", "s", "Escape", "a"]
+
+
+def test_random_code_and_reset(visit, explorer):
+    page = visit(explorer, reduced_motion="reduce")
+    first = picture(page)
+    page.get_by_role("button", name="New random code").click()
+    assert picture(page) != first
+    page.get_by_role("button", name="Reset").click()
+    assert picture(page) == first
+
+
+@pytest.mark.parametrize("motion, least", [("no-preference", 5), ("reduce", 1)])
+def test_a_new_code_glides_unless_motion_is_unwelcome(visit, explorer, motion, least):
+    """The number of different pictures on the way: many, or the new one alone."""
+    page = visit(explorer, reduced_motion=motion)
+    still_moving(page)
+    page.evaluate("""() => {
+      const output = document.querySelector(".direction output");
+      window.seen = new Set();
+      new MutationObserver(() => seen.add(output.textContent)).observe(output, {childList: true});
+    }""")
+    page.get_by_role("button", name="New random code").click()
+    page.wait_for_timeout(1200)
+    seen = page.evaluate("seen.size")
+    assert seen == 1 if motion == "reduce" else seen >= least
+
+
+def test_path_from_a_to_b(visit, explorer):
+    """The ends are the pinned codes; halfway, a straight path is shorter than the arc (Pythagoras: by about 0.7)."""
+    page = visit(explorer, reduced_motion="reduce")
+    at_a = picture(page)
+    page.get_by_role("button", name="New random code").click()
+    fresh, its_length = picture(page), length(page)
+    page.get_by_role("button", name="Pin B here").click()
+    walk = page.get_by_role("slider", name="Position on the path from A to B")
+    assert walk.input_value() == "1"
+    walk.fill("0")
+    assert picture(page) == at_a
+    its_length = (its_length + length(page)) / 2
+    walk.fill("1")
+    assert picture(page) == fresh
+    walk.fill("0.5")
+    assert length(page) == pytest.approx(its_length, abs=0.02)
+    page.get_by_role("combobox", name="How to go from A to B").select_option("lerp")
+    assert 0.5 * its_length < length(page) < 0.85 * its_length
+    assert walk.get_attribute("aria-valuetext") == "50 % of the way from A to B"
+
+
+def test_a_change_is_said_once_it_rests(visit, explorer):
+    page = visit(explorer)
+    live = page.locator(".gan-explorer [aria-live=polite]")
+    page.locator(".direction input").first.fill("1.5")
+    assert "+1.50" not in live.inner_text()
+    page.wait_for_timeout(800)
+    assert re.search(r"direction 1 \+1\.50.*Code of length \d+\.\d, (longer|shorter) than", live.inner_text())
+
+
+def test_a_frame_takes_less_than_a_sixtieth_of_a_second(visit, explorer, record_property):
+    """Times are for benchmarks; here only that the hook measures something, with its figure in the report."""
+    page = visit(explorer)
+    took = page.locator(".gan-explorer").evaluate("root => root.explorer.benchmark(30)")
+    record_property("milliseconds_per_picture", took)
+    assert took > 0
+
+
+def test_two_copies_on_a_page_do_not_touch_each_other(visit, explorer, scrubber):
+    page = visit(explorer + scrubber + explorer)
+    assert page.locator(".gan-explorer").count() == 2
+    assert page.locator(".gan-scrubber").count() == 1
+    pads = page.locator(".pad canvas")
+    still_moving(page)
+    other = pads.nth(1).evaluate(PIXELS)
+    page.locator(".direction input").first.fill("3")
+    still_moving(page)
+    assert pads.nth(1).evaluate(PIXELS) == other
+    assert pads.nth(0).evaluate(PIXELS) != other
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert len(ids) == len(set(ids))
+
+
+# ------------------------------------------------------------------------------ the scrubber
+
+def grey(page) -> int:
+    """The grey level in the middle of the picture."""
+    still_moving(page)
+    return page.locator(".gan-scrubber .pictures canvas").evaluate(
+        "c => c.getContext('2d').getImageData(14, 14, 1, 1).data[0]")
+
+
+def test_scrubber_moves_picture_curve_and_words_together(visit, scrubber):
+    """Frame i is grey level round(127.5 * i / 5); it opens on the last one."""
+    page = visit(scrubber)
+    slider = page.get_by_role("slider", name="step")
+    assert grey(page) == round(127.5 * 9 / 5)
+    slider.focus()
+    page.keyboard.press("Home")
+    assert grey(page) == 0
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert grey(page) == 51
+    # the distance has a hole at step 200: its last value stands; the loss has points at 0 and 450
+    assert slider.get_attribute("aria-valuetext") == "step 200, distance 8, loss 3, Square 2."
+    assert page.locator(".pictures canvas").get_attribute("aria-label") == "A grey square (step 200)"
+    assert page.locator(".caption").inner_text() == "Square 2."
+
+
+def test_dragging_on_the_curve_moves_the_slider(visit, scrubber):
+    page = visit(scrubber)
+    box = page.locator(".curves > svg").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.16, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    assert page.get_by_role("slider", name="step").input_value() == "0"
+    assert grey(page) == 0
+
+
+def test_play_runs_from_the_start_and_stops_at_the_end(visit, scrubber):
+    page = visit(scrubber)
+    slider = page.get_by_role("slider", name="step")
+    page.wait_for_timeout(900)
+    assert slider.input_value() == "9", "nothing moves until it is asked to"
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_timeout(100)
+    assert int(slider.input_value()) < 3
+    page.get_by_role("button", name="Pause").click()
+    rest = slider.input_value()
+    page.wait_for_timeout(1000)
+    assert slider.input_value() == rest
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("document.querySelector('.gan-scrubber input').value === '9'", timeout=15_000)
+    page.get_by_role("button", name="Play").wait_for()
+
+
+# ------------------------------------------------------------------------------- every host
+
+HOSTS = {
+    "page": ("", {}), "dark page": (' data-theme="dark"', {}), "dark system": ("", {"color_scheme": "dark"}),
+    "light theme in a dark system": (' data-theme="light"', {"color_scheme": "dark"}),
+    "narrow": ("", {"viewport": {"width": 390, "height": 800}}),
+}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_axe_finds_nothing(visit, explorer, scrubber, host):
+    attributes, settings = HOSTS[host]
+    page = visit(explorer + scrubber + explorer, attributes, **settings)
+    still_moving(page)
+    found = [(v["id"], v["nodes"][0]["html"][:200]) for v in Axe().run(page).response["violations"]]
+    assert found == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    paper = page.locator(".gan-explorer").first.evaluate("root => getComputedStyle(root).backgroundColor")
+    assert paper == ("rgb(23, 27, 33)" if host in ("dark page", "dark system") else "rgb(255, 255, 255)")
+
+
+def test_dark_jupyterlab_is_dark(visit, explorer):
+    page = visit(explorer)
+    page.evaluate("document.body.setAttribute('data-jp-theme-light', 'false')")
+    paper = page.locator(".gan-explorer").evaluate("root => getComputedStyle(root).backgroundColor")
+    assert paper == "rgb(23, 27, 33)"
+
+
+def test_stripped_of_its_script_the_still_stands(visit, explorer, scrubber):
+    """What a sanitiser leaves: no script, no style sheet; a picture with its text, and a sentence."""
+    bare = re.sub(r"<script.*?</script>", "", explorer + scrubber, flags=re.DOTALL)
+    page = visit(bare)
+    stills = page.locator("figure img")
+    assert stills.count() == 2
+    for still in stills.all():
+        assert still.evaluate("img => img.complete && img.naturalWidth > 0")
+    assert page.get_by_text("where scripts may run").count() == 2
+    assert [v["id"] for v in Axe().run(page).response["violations"]] == []
+
+
+def test_moves_in_html_made_by_nbconvert(browser, tmp_path, explorer):
+    """nbconvert's own page asks other hosts for its scripts; with the network shut ours must not need them."""
+    bundle = {"text/html": explorer, "text/plain": "LatentExplorer()",
+              "application/vnd.jupyter.widget-view+json": {"model_id": "gone", "version_major": 2, "version_minor": 0}}
+    cell = nbformat.v4.new_code_cell("explorer", outputs=[nbformat.v4.new_output("execute_result", bundle)])
+    html, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    (tmp_path / "chapter.html").write_text(html, encoding="utf-8")
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.route(re.compile("^https?://"), lambda route: route.abort())
+    page.goto((tmp_path / "chapter.html").as_uri())
+    page.wait_for_selector(".gan-explorer")
+    before = picture(page)
+    page.locator(".direction input").first.fill("3")
+    assert picture(page) != before
+    context.close()
