@@ -160,7 +160,10 @@ def test_int8_scale_belongs_to_the_output_channel(in_node):
     layer = nn.Linear(2, 4, bias=False)
     layer.weight.data = torch.tensor([[1.0, 0.3], [1e-3, 0.7e-3], [0.2, -0.1], [50.0, 1.0]])
     G = nn.Sequential(layer, nn.Unflatten(1, (1, 2, 2)))
-    got = pictures_in_node(in_node, widgets.export_generator(G), torch.ones(1, 2))[0]
+    network = widgets.export_generator(G)
+    whole = np.frombuffer(base64.b64decode(network["layers"][0]["weight"]["int8"]), np.int8).reshape(2, 4)
+    assert (np.abs(whole).max(0) == 127).all()  # the whole range of int8 is used
+    got = pictures_in_node(in_node, network, torch.ones(1, 2))[0]
     bound = layer.weight.detach().abs().amax(1) / 127 + 1e-6
     assert ((got - layer.weight.detach().sum(1)).abs() <= bound).all()
 
