@@ -451,7 +451,7 @@ class Scrubber(_Demo):
             "label": label, "values": [_words(value) for value in values], "x": x, "series": curves,
             "lines": [{"name": name, "y": float(y)} for name, y in (hlines or {}).items()],
             "captions": captions, "alts": alts, "log": yscale == "log", "title": title,
-            "ylabel": ylabel if ylabel is not None else next(iter(series or {}), ""),
+            "ylabel": ylabel if ylabel is not None else curves[0]["name"] if len(curves) == 1 else "",
         })
 
     def _state(self) -> dict:

@@ -424,6 +424,7 @@ def test_series_and_lines_reach_the_page():
                               {"name": "loss", "x": [0, 5], "y": [1, 2]}]
     assert data["lines"] == [{"name": "floor", "y": 0.5}]
     assert (data["log"], data["alts"], data["x"], scrubber.index) == (True, ["x", "y", "z"], [0, 10, 20], 2)
+    assert data["ylabel"] == ""  # two series: neither names the axis
     scrubber.index = 1
     with pytest.raises(traitlets.TraitError, match="index=3 given, 0 to 2"):
         scrubber.index = 3

@@ -104,7 +104,7 @@ def test_dragging_on_the_picture_moves_two_directions(visit, explorer):
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] * 0.25, steps=5)
     page.mouse.up()
-    page.mouse.move(box["x"], box["y"])  # released: no longer followed
+    page.mouse.move(box["x"] + 20, box["y"] + 20)  # released: no longer followed
     after = values(page)
     assert after[:2] == pytest.approx([1.5, 1.5], abs=0.05)
     assert after[2:] == before[2:]
@@ -250,6 +250,8 @@ def test_scrubber_moves_picture_curve_and_words_together(visit, scrubber):
     page.keyboard.press("Home")
     assert grey(page) == 0
     page.keyboard.press("ArrowRight")
+    still_moving(page)
+    assert slider.get_attribute("aria-valuetext") == "step 100, distance 8, loss 3, Square 1."
     page.keyboard.press("ArrowRight")
     assert grey(page) == 51
     # the distance has a hole at step 200: its last value stands; the loss has points at 0 and 450

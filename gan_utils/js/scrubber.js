@@ -105,7 +105,7 @@ function makeCurves({ series, lines, x, label, ylabel, log }) {
     const place = yAxis.place(y);
     svg.append(draw("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: place, y2: place, stroke: "var(--ink)",
       "stroke-width": 1.2, "stroke-dasharray": "4 4" }),
-    text(name, { x: WIDTH - RIGHT - 6, y: place - 5, "text-anchor": "end", fill: "var(--ink)",
+    text(name, { x: WIDTH - RIGHT - 14, y: place - 5, "text-anchor": "end", fill: "var(--ink)",
       stroke: "var(--paper)", "stroke-width": 3, "paint-order": "stroke" }));
   }
   series.forEach((s, i) => {
