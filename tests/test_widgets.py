@@ -23,6 +23,7 @@ from torch import nn
 
 import gan_utils as gu
 from gan_utils import widgets
+from gan_utils.widgets import base, explorer
 
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"  # a name, never fetched
 
@@ -47,7 +48,7 @@ def in_node(tmp_path_factory):
         pytest.fail(advice) if os.environ.get("CI") else pytest.skip(advice)
     folder = tmp_path_factory.mktemp("js")
     for name in ("explorer", "scrubber"):
-        (folder / f"{name}.mjs").write_text(widgets._source(name), encoding="utf-8")
+        (folder / f"{name}.mjs").write_text(base.source(name), encoding="utf-8")
 
     def run(module: str, body: str, given=None):
         program = (f'import * as js from "./{module}.mjs";\nimport fs from "fs";\n'
@@ -131,10 +132,10 @@ def int8_bound(network_layers: list[dict], z: torch.Tensor) -> torch.Tensor:
             half = weight.flatten(0, -2).abs().amax(0) / 254
             wide = {**layer, "weight": weight.abs(), "bias": torch.zeros_like(layer["bias"])}
             step = {**wide, "weight": torch.ones_like(weight) * half}
-            e = widgets._run([wide], e) + widgets._run([step], x.abs() + e)
+            e = explorer._run([wide], e) + explorer._run([step], x.abs() + e)
         elif layer["op"] == "reshape":
-            e = widgets._run([layer], e)
-        x = widgets._run([layer], x)
+            e = explorer._run([layer], e)
+        x = explorer._run([layer], x)
     return e.flatten(1)
 
 
@@ -146,8 +147,8 @@ def test_int8_error_stays_within_its_bound(G, in_node, stream):
     """
     z = torch.randn(64, G[0].in_features, generator=stream)
     error = (pictures_in_node(in_node, widgets.export_generator(G), z) - pictures_in_torch(G, z)).abs()
-    described = [widgets._describe(name, module) for name, module in copy.deepcopy(G).eval().named_modules() if name]
-    layers = widgets._fold_norms([layer for layer in described if layer is not None])
+    described = [explorer._describe(name, module) for name, module in copy.deepcopy(G).eval().named_modules() if name]
+    layers = explorer._fold_norms([layer for layer in described if layer is not None])
     assert (error <= int8_bound(layers, z) + 1e-5).all()
     assert 1e-5 < error.mean() < 0.02  # below: it was not int8 at all
 

@@ -1,33 +1,18 @@
-"""Demonstrations that move under the reader's hand: in JupyterLab and Colab, and on a page without kernel.
-
-Each is one JavaScript module (in ``js/``) with its data beside it. With a kernel it is an anywidget whose state
-Python reads and sets; the same output carries a page of HTML that needs nothing else, so that a static page
-moves too, and a still picture with one sentence for places that strip scripts.
-"""
+"""The latent explorer: a generator that runs in the page, and its twin that drives the torch model itself."""
 
 from __future__ import annotations
 
 import base64
 import copy
-import hashlib
-import html
-import io
-import json
-import re
-from pathlib import Path
 
-import anywidget
 import ipywidgets
 import numpy as np
 import torch
 import traitlets
-from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-JS = Path(__file__).with_name("js")
-
+from .base import Demo, grey, png, source, still_html, tile
 
 # ------------------------------------------------------------------------- a generator as plain data
 
@@ -206,78 +191,7 @@ def slerp(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
     return ((1 - t) * p + t * q) * arc / np.sin(angle)
 
 
-# ----------------------------------------------------------------------- one source for every host
-
-def _source(name: str) -> str:
-    """The module ``name``.js in one piece: its import of common.js replaced by common.js itself."""
-    text = (JS / f"{name}.js").read_text(encoding="utf-8")
-    start, end = text.index("import {"), text.index('from "./common.js";') + len('from "./common.js";')
-    common = (JS / "common.js").read_text(encoding="utf-8")
-    return re.sub("^export ", "", common, flags=re.MULTILINE) + text[:start] + text[end:]
-
-
-def _page(name: str, state: dict, still: str) -> str:
-    """A still with one sentence, and the script that puts the demonstration in its place."""
-    data = json.dumps(state, separators=(",", ":"), allow_nan=False)
-    for letter in "<>&":  # nothing in the data can end the script
-        data = data.replace(letter, f"\\u{ord(letter):04x}")
-    key = f"{name}-{hashlib.sha256(data.encode()).hexdigest()[:12]}"
-    script = _source(name).replace("export default", "const demo =")  # other exports do no harm
-    return (f'<div data-gan-demo="{key}">{still}</div>\n'
-            f'<script type="module">\n{script}\nmountOnPage(demo, "{key}", {data});\n</script>')
-
-
-def _still_html(picture: bytes, width: int, alt: str, missing: str) -> str:
-    """The picture as an <img>, and what a reader without scripts or kernel misses; styled within the tags alone."""
-    kind = "png" if picture[:4] == b"\x89PNG" else "webp"
-    source = f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
-    return (f'<figure style="margin: 0"><img src="{source}" width="{width}" alt="{html.escape(alt)}" '
-            f'style="max-width: 100%; height: auto"><figcaption>{html.escape(missing)}</figcaption></figure>')
-
-
-def _png(picture: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", optimize=True)
-    return file.getvalue()
-
-
-def _grey(pictures: np.ndarray, low: float = -1.0, high: float = 1.0) -> np.ndarray:
-    return np.clip((np.asarray(pictures, dtype=np.float64) - low) / (high - low) * 255, 0, 255).round().astype(np.uint8)
-
-
-def _tile(pictures: np.ndarray, columns: int) -> np.ndarray:
-    """(n, h, w) -> one picture, row by row; what is missing in the last row stays black."""
-    n, h, w = pictures.shape
-    rows = -(-n // columns)
-    full = np.zeros((rows * columns, h, w), pictures.dtype)
-    full[:n] = pictures
-    return full.reshape(rows, columns, h, w).swapaxes(1, 2).reshape(rows * h, columns * w)
-
-
-class _Demo(anywidget.AnyWidget):
-    """A widget whose output also carries its page and its still."""
-
-    _name = ""
-    data = traitlets.Dict().tag(sync=True)
-
-    def _state(self) -> dict:
-        """What the page needs to start: the same traits that the live widget shares with Python."""
-        raise NotImplementedError
-
-    def _still(self) -> str:
-        """What stands there before the script runs, and stays where scripts are stripped."""
-        raise NotImplementedError
-
-    def to_html(self) -> str:
-        """The demonstration as HTML that needs no kernel, no file and no other host."""
-        return _page(self._name, self._state(), self._still())
-
-    def _repr_mimebundle_(self, **kwargs):
-        bundle, metadata = super()._repr_mimebundle_(**kwargs)
-        return {**bundle, "text/plain": f"{type(self).__name__}()", "text/html": self.to_html()}, metadata
-
-
-# ---------------------------------------------------------------------------- the latent explorer
+# ---------------------------------------------------------------------------- the explorer
 
 class Code(traitlets.List):
     """A latent code: any array or tensor of one code is taken, a list of floats is kept."""
@@ -292,7 +206,7 @@ class Code(traitlets.List):
         return value.tolist()
 
 
-class LatentExplorer(_Demo):
+class LatentExplorer(Demo):
     """The generator under the reader's hand: sliders along its principal directions, a path between two codes.
 
     ``explorer.z``, ``pin_a``, ``pin_b`` (lists of floats), ``t`` in [0, 1] and ``mode`` ("slerp" or "lerp") can be
@@ -301,7 +215,7 @@ class LatentExplorer(_Demo):
     """
 
     _name = "explorer"
-    _esm = _source("explorer")
+    _esm = source("explorer")
     z = Code().tag(sync=True)
     pin_a = Code().tag(sync=True)
     pin_b = Code().tag(sync=True)
@@ -349,9 +263,9 @@ class LatentExplorer(_Demo):
         with torch.no_grad():
             pictures = self._G(torch.tensor(np.array(codes), dtype=torch.float32))
         height, width = self.data["network"]["shape"][1:]
-        grid = _tile(_grey(pictures.reshape(-1, height, width).numpy()), len(steps))
+        grid = tile(grey(pictures.reshape(-1, height, width).numpy()), len(steps))
         names = ", ".join(self.data["names"][:shown])
-        return _still_html(_png(grid), 2 * grid.shape[1],
+        return still_html(png(grid), 2 * grid.shape[1],
                            f"Generated pictures: one code moved from -3 to +3 along {names}, one row each.",
                            "A still: where scripts may run, sliders and a path between codes move the picture here.")
 
@@ -380,16 +294,16 @@ class TorchSlider(ipywidgets.VBox):
         finally:
             self._G.train(was_training)
         pictures = pictures.cpu().numpy()
-        return _grey(pictures.reshape(len(positions), *pictures.shape[-2:]))
+        return grey(pictures.reshape(len(positions), *pictures.shape[-2:]))
 
     def _show(self, position: float) -> None:
-        self.image.value = _png(self._pictures([position])[0])
+        self.image.value = png(self._pictures([position])[0])
 
     def _repr_mimebundle_(self, **kwargs):
         bundle = super()._repr_mimebundle_(**kwargs)
-        strip = _tile(self._pictures(np.linspace(-3, 3, 9)), 9)
+        strip = tile(self._pictures(np.linspace(-3, 3, 9)), 9)
         name = self.slider.description
-        still = _still_html(_png(strip), 2 * strip.shape[1],
+        still = still_html(png(strip), 2 * strip.shape[1],
                             f"Pictures by the torch model as {name} goes from -3 to +3.",
                             "This slider drives the torch model and needs a running kernel; "
                             "the explorer moves on this page.")
@@ -404,138 +318,3 @@ def torch_slider(G: nn.Module, *, direction: int = 0, latent_dim: int | None = N
     u = principal_directions(G, d)[0][direction].double().numpy()
     z = torch.randn(d, generator=torch.Generator().manual_seed(seed)).double().numpy()
     return TorchSlider(G, u, z, f"direction {direction + 1}")
-
-
-# -------------------------------------------------------------------------------- the time-lapse
-
-class Scrubber(_Demo):
-    """Pictures over time (or over any setting) under one slider, with the curves that belong to them.
-
-    ``frames``: a list whose items are all of one kind: matplotlib figures; (n, h, w) or (n, 1, h, w) batches, shown
-    as a mosaic; (h, w) pictures; (h, w, 3) uint8 colour. Floats are grey levels from ``low`` to ``high``.
-    ``values``: the number (or name) of each frame on the slider, ``label`` what it counts. ``series``: name -> one
-    y for each frame, or (x, y) with points of its own. ``hlines``: name -> y, drawn dashed (a chance level, a floor).
-    ``captions``: a sentence for each frame. ``alt``: what the pictures show, one text or one for each frame.
-    ``index`` can be read and set. The pictures together stay under ``max_bytes``: lossless where that fits.
-    """
-
-    _name = "scrubber"
-    _esm = _source("scrubber")
-    index = traitlets.Int(0).tag(sync=True)
-
-    def __init__(self, frames, *, label: str = "step", values=None, series: dict | None = None,
-                 hlines: dict | None = None, captions: list[str] | None = None, alt: str | list[str] = "Pictures",
-                 yscale: str = "linear", ylabel: str | None = None, title: str = "Time-lapse", start: int = -1,
-                 low: float = -1.0, high: float = 1.0, columns: int | None = None, max_bytes: int = 180_000):
-        pictures = [_frame(picture, low, high, columns) for picture in frames]
-        count = len(pictures)
-        if count == 0 or len({picture.shape for picture in pictures}) != 1:
-            sizes = sorted({picture.shape for picture in pictures})
-            raise ValueError(f"Scrubber: frames of sizes {sizes} given; it needs one or more, all of one size")
-        values = list(range(count)) if values is None else [_plain(value) for value in values]
-        _check_length("values", values, count)
-        _check_length("captions", captions, count)
-        alts = [f"{alt} ({label} {value})" for value in values] if isinstance(alt, str) else list(alt)
-        _check_length("alt", alts, count)
-        if yscale not in ("linear", "log"):
-            raise ValueError(f"Scrubber: yscale={yscale!r} given, 'linear' or 'log' needed")
-        numeric = all(isinstance(value, (int, float)) for value in values)
-        x = values if numeric else list(range(count))
-        curves = [_curve(name, y, x) for name, y in (series or {}).items()]
-        sprite, across = _sprite(pictures, max_bytes)
-        height, width = pictures[0].shape[:2]
-        self._still_frame, self._alt = pictures[-1], alts[-1]
-        super().__init__(index=start % count, data={
-            "sprite": f"data:image/webp;base64,{base64.b64encode(sprite).decode()}", "columns": across,
-            "width": width, "height": height, "scale": min(8.0, max(1.0, 380 / width)),
-            "label": label, "values": [_words(value) for value in values], "x": x, "series": curves,
-            "lines": [{"name": name, "y": float(y)} for name, y in (hlines or {}).items()],
-            "captions": captions, "alts": alts, "log": yscale == "log", "title": title,
-            "ylabel": ylabel if ylabel is not None else curves[0]["name"] if len(curves) == 1 else "",
-        })
-
-    def _state(self) -> dict:
-        return {"data": self.data, "index": self.index}
-
-    def _still(self) -> str:
-        shown = self.data["values"][-1]
-        return _still_html(_webp(self._still_frame, 80), round(self.data["width"] * self.data["scale"]), self._alt,
-                           f"A still of {self.data['label']} {shown}: where scripts may run, a slider goes through "
-                           f"all {len(self.data['values'])} pictures here.")
-
-    @traitlets.validate("index")
-    def _within(self, proposal):
-        if self.data and not 0 <= proposal["value"] < len(self.data["values"]):
-            raise traitlets.TraitError(f"index={proposal['value']} given, 0 to {len(self.data['values']) - 1} needed")
-        return proposal["value"]
-
-
-def _check_length(name: str, items: list | None, count: int) -> None:
-    if items is not None and len(items) != count:
-        raise ValueError(f"Scrubber: {len(items)} {name} given for {count} frames")
-
-
-def _plain(value):
-    return value.item() if hasattr(value, "item") else value
-
-
-def _words(value) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _curve(name: str, y, x: list) -> dict:
-    if isinstance(y, tuple):
-        x, y = y
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if x.shape != y.shape or x.ndim != 1:
-        raise ValueError(f"Scrubber: series '{name}' has {y.size} values for {x.size} places; "
-                         "give one for each frame, or a pair (x, y)")
-    return {"name": name, "x": x.tolist(), "y": [float(f"{v:.6g}") if np.isfinite(v) else None for v in y]}
-
-
-def _frame(frame, low: float, high: float, columns: int | None) -> np.ndarray:
-    """Any kind of frame as uint8, (h, w) or (h, w, 3)."""
-    if isinstance(frame, Figure):
-        file = io.BytesIO()
-        frame.savefig(file, format="png")
-        return np.asarray(Image.open(file).convert("RGB"))
-    picture = frame.detach().cpu().numpy() if isinstance(frame, Tensor) else np.asarray(frame)
-    if picture.ndim == 3 and picture.shape[-1] == 3 and picture.dtype == np.uint8:
-        return picture
-    if picture.dtype != np.uint8:
-        picture = _grey(picture, low, high)
-    if picture.ndim == 4 and picture.shape[1] == 1:
-        picture = picture[:, 0]
-    if picture.ndim == 3:
-        return _tile(picture, columns or int(np.ceil(np.sqrt(len(picture)))))
-    if picture.ndim != 2:
-        raise ValueError(f"Scrubber: a frame of shape {picture.shape} given; it needs a figure, (h, w), "
-                         "(h, w, 3) uint8, (n, h, w) or (n, 1, h, w)")
-    return picture
-
-
-def _webp(picture: np.ndarray, quality: int | None) -> bytes:
-    file = io.BytesIO()
-    how = {"lossless": True, "quality": 60} if quality is None else {"quality": quality, "method": 4}
-    Image.fromarray(picture).convert("RGB").save(file, "WEBP", **how)
-    return file.getvalue()
-
-
-def _sprite(pictures: list[np.ndarray], max_bytes: int) -> tuple[bytes, int]:
-    """All pictures in one, and how many stand in a row; lossless if that fits, else as good as fits."""
-    height, width = pictures[0].shape[:2]
-    across = max(1, min(len(pictures), 16383 // width, round(np.sqrt(len(pictures) * height / width))))
-    rows = -(-len(pictures) // across)
-    if rows * height > 16383:  # the format's limit on a side
-        raise ValueError(f"Scrubber: {len(pictures)} frames of {width} x {height} pixels do not fit one picture; "
-                         "give fewer or smaller ones")
-    sheet = np.zeros((rows * height, across * width, *pictures[0].shape[2:]), np.uint8)
-    for i, picture in enumerate(pictures):
-        r, c = divmod(i, across)
-        sheet[r * height:(r + 1) * height, c * width:(c + 1) * width] = picture
-    for quality in (None, 90, 75, 60, 45, 30, 20, 12, 6, 3, 1):
-        sprite = _webp(sheet, quality)
-        if len(sprite) <= max_bytes:
-            return sprite, across
-    raise ValueError(f"Scrubber: the pictures take {len(sprite):,} bytes at the lowest quality, "
-                     f"max_bytes={max_bytes:,} given; give fewer or smaller frames")
