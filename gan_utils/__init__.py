@@ -56,16 +56,26 @@ from .losses import (
     wasserstein_g_loss,
 )
 from .metrics import (
+    ModeCount,
+    class_histogram,
+    classifier_score,
+    count_modes,
+    density_coverage,
     digit_classifier,
     digit_features,
     digit_logits,
+    discrete_kl,
     excess_kurtosis,
     frechet_bias,
     frechet_digits,
     frechet_distance,
     frechet_floor,
+    kernel_distance,
     ks_statistic,
     mean_and_covariance,
+    nearest_neighbours,
+    precision_recall,
+    total_variation,
     wasserstein_1d,
 )
 from .models import (
