@@ -79,18 +79,35 @@ from .metrics import (
     wasserstein_1d,
 )
 from .models import (
+    ConditionalDiscriminator,
+    ConditionalGenerator,
     DigitClassifier,
+    MinibatchStd,
+    Pack,
+    ProjectionDiscriminator,
     classic_discriminator,
     classic_generator,
     conv_discriminator,
     conv_generator,
     count_parameters,
     init_weights,
+    join_class_planes,
+    join_one_hot,
     mlp,
     toy_discriminator,
     toy_generator,
 )
-from .penalties import gradient_penalty, input_gradient, r1_penalty
+from .penalties import (
+    SpectralNorm,
+    between,
+    clip_weights,
+    gradient_penalty,
+    input_gradient,
+    r1_penalty,
+    r2_penalty,
+    spectrally_normalised,
+    zero_centred_penalty,
+)
 from .runtime import (
     check_finite,
     evaluating,

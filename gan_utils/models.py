@@ -1,12 +1,15 @@
 """Networks of the chapters. All are plain `nn.Sequential`, so that a reader can print, index and export them.
 
-A discriminator returns logits, never probabilities: (batch, 1). Initial weights follow PyTorch's own law,
-U(-1/sqrt(fan_in), 1/sqrt(fan_in)), drawn from the generator passed in, so that no global seed is touched.
+A discriminator returns logits, never probabilities: (batch, 1). Pairs of an image and its class go through
+`Conditional...`, which wrap such a network and take the class `y` (batch,) int64 as a second input. Initial
+weights follow PyTorch's own law, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), drawn from the generator passed in, so that
+no global seed is touched.
 """
 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .runtime import check_count
@@ -94,6 +97,139 @@ def conv_discriminator(*, width: int = 16, generator: torch.Generator | None = N
         nn.Linear(128, 1),
     )
     return init_weights(network, generator)
+
+
+class Pack(nn.Module):
+    """Joins k samples of the batch into one for D (Lin et al. 2018): (n, c, ...) to (n / k, k * c, ...).
+
+    With it D sees whether *several* samples could come from the data, and so their variety:
+    `nn.Sequential(G, Pack(2))` against `Pack(2)(x)`, and a D that takes twice the channels.
+    """
+
+    def __init__(self, k: int):
+        super().__init__()
+        check_count("k", k)
+        self.k = k
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) % self.k:
+            raise ValueError(f"{len(x)} samples cannot be packed by {self.k}: use a batch that {self.k} divides")
+        return x.reshape(len(x) // self.k, self.k * x.shape[1], *x.shape[2:])
+
+
+class MinibatchStd(nn.Module):
+    """Appends to each sample how much its group varies: one channel more (Karras et al. 2018, section 3).
+
+    Groups are neighbours in the batch, so that real and fake, joined for one pass, stay apart as long as the group
+    divides each of them. The number is the standard deviation over the group, averaged over features; D's score of
+    a sample then depends on its group, and the gradient of the sum is no longer each sample's own.
+    """
+
+    def __init__(self, group: int = 4):
+        super().__init__()
+        check_count("group", group, least=2)
+        self.group = group
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(n, c, ...) to (n, c + 1, ...); raises ValueError unless the group divides n."""
+        if len(h) % self.group:
+            raise ValueError(f"{len(h)} samples do not make groups of {self.group}: use a batch that it divides")
+        grouped = h.reshape(-1, self.group, *h.shape[1:])
+        # the small number keeps the slope of the root finite where a group has collapsed to one point
+        spread = (grouped.var(dim=1, correction=0) + 1e-8).sqrt().flatten(1).mean(dim=1)
+        spread = spread.repeat_interleave(self.group).view(-1, *[1] * (h.ndim - 1))
+        return torch.cat([h, spread.expand(-1, 1, *h.shape[2:])], dim=1)
+
+
+def join_one_hot(z: Tensor, y: Tensor, classes: int, *, scale: float = 1.0) -> Tensor:
+    """(n, d) and classes (n,) to (n, d + classes): the class one-hot beside the noise (Mirza and Osindero 2014).
+
+    One entry of size `scale` stands beside d of size about 1: at d = 64 it has 1/65 of the energy.
+    """
+    _check_labels(z, y, classes)
+    return torch.cat([z, scale * F.one_hot(y, classes).to(z)], dim=1)
+
+
+def join_class_planes(x: Tensor, y: Tensor, classes: int) -> Tensor:
+    """(n, c, h, w) and classes (n,) to (n, c + classes, h, w): plane k is 1 where the class is k, 0 elsewhere."""
+    _check_labels(x, y, classes)
+    planes = F.one_hot(y, classes).to(x)[:, :, None, None]
+    return torch.cat([x, planes.expand(-1, -1, *x.shape[2:])], dim=1)
+
+
+class ConditionalGenerator(nn.Module):
+    """G(z, y): the class joined to the noise, one-hot times `scale`, before `body`, which takes latent_dim + classes.
+
+    With `embedding_dim` the class is a learnt vector of that length instead, and `body` takes latent_dim +
+    embedding_dim.
+    """
+
+    def __init__(
+        self,
+        body: nn.Module,
+        classes: int,
+        *,
+        scale: float = 1.0,
+        embedding_dim: int | None = None,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        check_count("classes", classes, least=2)
+        self.classes, self.scale, self.body = classes, scale, body
+        self.embedding = None if embedding_dim is None else _embedding(classes, embedding_dim, generator)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        if self.embedding is None:
+            return self.body(join_one_hot(z, y, self.classes, scale=self.scale))
+        _check_labels(z, y, self.classes)
+        return self.body(torch.cat([z, self.scale * self.embedding(y)], dim=1))
+
+
+class ConditionalDiscriminator(nn.Module):
+    """D(x, y): the class as planes beside the image, before `body`, which takes 1 + classes channels."""
+
+    def __init__(self, body: nn.Module, classes: int):
+        super().__init__()
+        check_count("classes", classes, least=2)
+        self.classes, self.body = classes, body
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.body(join_class_planes(x, y, self.classes))
+
+
+class ProjectionDiscriminator(nn.Module):
+    """D(x, y) = head(h) + h . v_y, h = features(x), v_y a learnt vector of the class (Miyato and Koyama 2018, eq. 3).
+
+    `features` ends in vectors (batch, width).
+    """
+
+    def __init__(
+        self, features: nn.Module, classes: int, *, width: int = 128, generator: torch.Generator | None = None
+    ):
+        super().__init__()
+        check_count("classes", classes, least=2)
+        self.classes, self.features = classes, features
+        self.head = init_weights(nn.Linear(width, 1), generator)
+        self.embedding = _embedding(classes, width, generator)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        _check_labels(x, y, self.classes)
+        h = self.features(x)
+        return self.head(h) + (h * self.embedding(y)).sum(dim=1, keepdim=True)
+
+
+def _embedding(classes: int, width: int, generator: torch.Generator | None) -> nn.Embedding:
+    """One vector for each class, N(0, 1 / width), so that its length is about 1."""
+    embedding = nn.Embedding(classes, width)
+    with torch.no_grad():
+        embedding.weight.normal_(0, width**-0.5, generator=generator)
+    return embedding
+
+
+def _check_labels(x: Tensor, y: Tensor, classes: int) -> None:
+    """Shape and type only: looking at the values would wait for the device; `check_labels` does, at the door."""
+    if y.shape != (len(x),) or y.dtype != torch.int64:
+        raise ValueError(f"labels have shape {tuple(y.shape)}, {y.dtype}; need ({len(x)},), torch.int64")
 
 
 class DigitClassifier(nn.Module):

@@ -42,26 +42,28 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
     """Inside the block the modules stay as they are: no gradients, no drift of batch statistics.
 
     Gradients still flow *through* them to whatever came before. BatchNorm keeps its mode (in training mode it
-    goes on normalising by the batch) but its running statistics rest. The state comes back on exceptions too.
+    goes on normalising by the batch) but its running statistics rest, and so do the vectors of `SpectralNorm`.
+    The state comes back on exceptions too.
     """
     needs_grad = [(p, p.requires_grad) for m in modules for p in m.parameters()]
-    tracks = [
-        (b, b.track_running_stats)
-        for m in modules
-        for b in m.modules()
-        if isinstance(b, _BatchNorm) and b.training
-    ]
+    parts = [part for m in modules for part in m.modules() if part.training]
+    norms = [(part, part.track_running_stats) for part in parts if isinstance(part, _BatchNorm)]
+    drifting = [part for part in parts if getattr(part, "drifts_in_training", False)]
     try:
         for p, _ in needs_grad:
             p.requires_grad_(False)
-        for b, _ in tracks:
-            b.track_running_stats = False
+        for norm, _ in norms:
+            norm.track_running_stats = False
+        for part in drifting:
+            part.training = False
         yield
     finally:
         for p, flag in needs_grad:
             p.requires_grad_(flag)
-        for b, flag in tracks:
-            b.track_running_stats = flag
+        for norm, flag in norms:
+            norm.track_running_stats = flag
+        for part in drifting:
+            part.training = True
 
 
 @contextlib.contextmanager

@@ -26,17 +26,23 @@ def d_step(
     z: Tensor,
     loss: GanLoss,
     penalty: Callable[[Tensor, Tensor], Tensor] | None = None,
+    *,
+    y: Tensor | None = None,
+    y_fake: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """One descent step on D; G is left as it was, its batch statistics too.
 
     x: real samples (batch, ...), z: (batch, latent_dim). Real and fake go through D in one pass. `penalty(x,
-    fake)` is added as it comes, with its coefficient inside. Returns the loss without penalty, detached.
+    fake)` is added as it comes, with its coefficient inside. Conditional networks, G(z, y) and D(x, y), get the
+    classes y of x and y_fake to make, (batch,) int64 each. Returns the loss without penalty, detached.
     """
+    given, wanted = _labels(y, y_fake)
     with frozen(G), torch.no_grad():  # nothing of this step may reach G
-        fake = G(z)
+        fake = G(z, *wanted)
     if fake.shape[1:] != x.shape[1:]:
         raise ValueError(f"G makes {tuple(fake.shape[1:])}, the data is {tuple(x.shape[1:])}: make them equal")
-    real_logits, fake_logits = D(torch.cat([x, fake])).split([len(x), len(fake)])
+    both = [torch.cat(pair) for pair in zip(given, wanted, strict=True)]
+    real_logits, fake_logits = D(torch.cat([x, fake]), *both).split([len(x), len(fake)])
     d_loss = loss.d(real_logits=real_logits, fake_logits=fake_logits)
     objective = d_loss if penalty is None else d_loss + penalty(x, fake)
     opt_d.zero_grad(set_to_none=True)
@@ -46,11 +52,21 @@ def d_step(
 
 
 def g_step(
-    G: nn.Module, D: nn.Module, opt_g: torch.optim.Optimizer, z: Tensor, loss: GanLoss
+    G: nn.Module,
+    D: nn.Module,
+    opt_g: torch.optim.Optimizer,
+    z: Tensor,
+    loss: GanLoss,
+    *,
+    y_fake: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """One descent step on G; D is left as it was. z: (batch, latent_dim). Returns the loss, detached."""
+    """One descent step on G; D is left as it was. z: (batch, latent_dim). Returns the loss, detached.
+
+    Conditional networks get the classes to make, y_fake (batch,) int64: D is asked about the pair.
+    """
+    wanted = () if y_fake is None else (y_fake,)
     with frozen(D):
-        g_loss = loss.g(fake_logits=D(G(z)))
+        g_loss = loss.g(fake_logits=D(G(z, *wanted), *wanted))
         opt_g.zero_grad(set_to_none=True)
         g_loss.backward()
     opt_g.step()
@@ -203,6 +219,12 @@ class ExponentialAverage:
         for a, b in zip(mine, theirs, strict=True):
             if not a.is_floating_point():
                 a.copy_(b)
+
+
+def _labels(y: Tensor | None, y_fake: Tensor | None) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    if (y is None) != (y_fake is None):
+        raise ValueError("a conditional step needs both y (of the data) and y_fake (to make): one was given")
+    return ((), ()) if y is None else ((y,), (y_fake,))
 
 
 class _Guard:

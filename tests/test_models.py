@@ -103,3 +103,86 @@ def test_classifier_is_linear_in_its_features():
     x = torch.rand(3, 1, 28, 28, generator=gu.seeded(1)) * 2 - 1
     assert net.features(x).shape == (3, 64)
     torch.testing.assert_close(net(x), net.head[1](net.features(x)))
+
+
+# ------------------------------------------------------------------ packing, minibatch standard deviation, classes
+
+def test_pack_joins_neighbours_along_the_channels():
+    """(4, 2): rows (0, 1), (2, 3), (4, 5), (6, 7) become (0, 1, 2, 3), (4, 5, 6, 7); images keep their sides."""
+    x = torch.arange(8.0).view(4, 2)
+    assert gu.Pack(2)(x).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    images = torch.randn(6, 1, 28, 28, generator=gu.seeded(0))
+    packed = gu.Pack(3)(images)
+    assert packed.shape == (2, 3, 28, 28)
+    assert torch.equal(packed[1, 2], images[5, 0])
+    assert torch.equal(gu.Pack(1)(images), images)
+    with pytest.raises(ValueError, match="6 samples cannot be packed by 4"):
+        gu.Pack(4)(images)
+
+
+def test_minibatch_std_by_hand():
+    """Group (0, 0), (2, 4): population deviations 1 and 2, mean 1.5; a group of equals has 0 (1e-4, from the root)."""
+    h = torch.tensor([[0.0, 0.0], [2.0, 4.0], [5.0, 5.0], [5.0, 5.0]])
+    out = gu.MinibatchStd(group=2)(h)
+    assert torch.equal(out[:, :2], h)
+    assert out[:, 2].tolist() == pytest.approx([1.5, 1.5, 1e-4, 1e-4], abs=1e-6)
+
+
+def test_minibatch_std_fills_a_plane_and_keeps_real_and_fake_apart():
+    """The number of the first group does not change with the second; it fills its plane; its slope is finite."""
+    h = torch.randn(8, 3, 4, 4, generator=gu.seeded(0), requires_grad=True)
+    layer = gu.MinibatchStd(group=4)
+    out = layer(h)
+    assert out.shape == (8, 4, 4, 4)
+    expected = h[:4].var(dim=0, correction=0).sqrt().mean()
+    torch.testing.assert_close(out[:4, 3], expected.expand(4, 4, 4))
+    moved = torch.cat([h[:4], 3 * h[4:]])
+    torch.testing.assert_close(layer(moved)[:4], out[:4])
+    layer(torch.zeros(4, 2, requires_grad=True)).sum().backward()
+    (slope,) = torch.autograd.grad(layer(h * 0).sum(), h)
+    assert torch.isfinite(slope).all()
+    with pytest.raises(ValueError, match="6 samples do not make groups of 4"):
+        layer(h[:6])
+
+
+def test_classes_are_joined_as_one_hot_and_as_planes():
+    """Class 2 of 3 beside a code of 2, times 5; beside an image, plane 2 is 1 and the others 0."""
+    z, y = torch.tensor([[7.0, 8.0], [9.0, 6.0]]), torch.tensor([2, 0])
+    assert gu.join_one_hot(z, y, 3, scale=5.0).tolist() == [[7, 8, 0, 0, 5], [9, 6, 5, 0, 0]]
+    x = torch.full((2, 1, 3, 4), -1.0)
+    planes = gu.join_class_planes(x, y, 3)
+    assert planes.shape == (2, 4, 3, 4)
+    assert planes[:, :, 1, 2].tolist() == [[-1, 0, 0, 1], [-1, 1, 0, 0]]
+    assert torch.equal(planes, planes[:, :, :1, :1].expand_as(planes))
+
+
+@pytest.mark.parametrize("y", [torch.zeros(3, dtype=torch.int64), torch.zeros(2), torch.zeros(2, 1, dtype=torch.int64)])
+def test_labels_of_the_wrong_kind_are_refused(y):
+    with pytest.raises(ValueError, match=r"labels have shape .*; need \(2,\), torch.int64"):
+        gu.join_one_hot(torch.zeros(2, 5), y, 10)
+
+
+@pytest.mark.parametrize("embedding_dim", [None, 6])
+def test_conditional_generator_gives_the_body_code_and_class(embedding_dim):
+    """Body = identity: what it gets is the code, then scale times the one-hot or the class's own vector."""
+    G = gu.ConditionalGenerator(nn.Identity(), 10, scale=2.0, embedding_dim=embedding_dim, generator=gu.seeded(0))
+    z, y = torch.randn(4, 5, generator=gu.seeded(1)), torch.tensor([3, 3, 0, 9])
+    out = G(z, y)
+    rows = torch.eye(10) if embedding_dim is None else G.embedding.weight
+    torch.testing.assert_close(out, torch.cat([z, 2.0 * rows[y]], dim=1))
+
+
+def test_projection_discriminator_by_hand():
+    """head(h) + h . v_y with h = the flattened image: linear in h, with slope w + v_y for class y."""
+    D = gu.ProjectionDiscriminator(nn.Flatten(), 10, width=784, generator=gu.seeded(0))
+    x = torch.randn(3, 1, 28, 28, generator=gu.seeded(1))
+    y = torch.tensor([0, 4, 9])
+    h = x.flatten(1)
+    expected = h @ D.head.weight[0] + D.head.bias + torch.stack([h[i] @ D.embedding.weight[y[i]] for i in range(3)])
+    torch.testing.assert_close(D(x, y)[:, 0], expected)
+
+
+def test_conditional_discriminator_shows_its_body_the_planes():
+    D = gu.ConditionalDiscriminator(nn.Identity(), 10)
+    x, y = torch.randn(2, 1, 28, 28, generator=gu.seeded(1)), torch.tensor([7, 0])
+    assert torch.equal(D(x, y), gu.join_class_planes(x, y, 10))

@@ -143,3 +143,119 @@ def test_penalties_leave_the_samples_as_they_were():
     x = points(4, 2)
     gu.r1_penalty(linear(3.0, 4.0), x).backward()
     assert not x.requires_grad and x.grad is None
+
+
+# ------------------------------------------------------------------ the other ways to hold a slope
+
+def test_r2_is_r1_on_the_fakes_and_sends_nothing_back():
+    """a^2 mean |x|^2 on the fakes, whatever made them."""
+    fake = points(6, 3).requires_grad_(True)
+    penalty = gu.r2_penalty(HalfSquare(0.5), fake)
+    assert float(penalty.detach()) == pytest.approx(0.25 * float(fake.detach().square().sum(1).mean()))
+    gu.r2_penalty(linear(1.0, 2.0, 3.0), fake).backward()
+    assert fake.grad is None
+
+
+def test_zero_centred_penalty_of_a_linear_critic():
+    """|w|^2 = 25 and slope 2 w, wherever on the lines; the one-centred gives 16 there."""
+    D = linear(3.0, 4.0)
+    penalty = gu.zero_centred_penalty(D, points(64, 2), points(64, 2, seed=1), generator=gu.seeded(2))
+    penalty.backward()
+    assert float(penalty.detach()) == pytest.approx(25.0)
+    assert D.weight.grad.flatten().tolist() == pytest.approx([6.0, 8.0])
+
+
+def test_zero_centred_penalty_looks_between():
+    """|grad|^2 = a^2 |x|^2 of the points between, drawn from the same stream."""
+    x, y = points(8, 2), points(8, 2, seed=1)
+    mixed = gu.between(x, y, generator=gu.seeded(4))
+    expected = 0.49 * float(mixed.square().sum(1).mean())
+    assert float(gu.zero_centred_penalty(HalfSquare(0.7), x, y, generator=gu.seeded(4))) == pytest.approx(expected)
+
+
+def test_a_penalty_takes_any_function_of_x():
+    """A discriminator of pairs: its class is fixed in a function of x alone."""
+    D = linear(3.0, 4.0)
+    assert float(gu.r1_penalty(lambda x: 2 * D(x), points(4, 2)).detach()) == pytest.approx(100.0)
+
+
+def test_clip_weights_sets_weights_to_the_nearest_within():
+    """(3, -.004) at .01 becomes (.01, -.004), in place; a bias too; gradients are left alone."""
+    D = nn.Linear(2, 1)
+    with torch.no_grad():
+        D.weight.copy_(torch.tensor([[3.0, -0.004]]))
+        D.bias.fill_(-7.0)
+    before = D.weight
+    D.weight.grad = torch.ones(1, 2)
+    gu.clip_weights(D, 0.01)
+    assert D.weight is before
+    assert D.weight.flatten().tolist() == pytest.approx([0.01, -0.004])
+    assert float(D.bias.detach()) == pytest.approx(-0.01)
+    assert torch.equal(D.weight.grad, torch.ones(1, 2))
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
+def test_clip_weights_refuses(limit):
+    with pytest.raises(ValueError, match="limit must be above 0"):
+        gu.clip_weights(nn.Linear(1, 1), limit)
+
+
+def normalised(sizes=(6, 9, 1), seed=0) -> nn.Sequential:
+    return gu.spectrally_normalised(gu.mlp(sizes, generator=gu.seeded(seed)).double(), generator=gu.seeded(1))
+
+
+def test_spectral_norm_makes_the_largest_singular_value_one():
+    """After some passes numpy's own singular values of every weight begin with 1; a convolution's as a matrix."""
+    D = nn.Sequential(nn.Conv2d(1, 4, kernel_size=3), nn.Flatten(), nn.Linear(4 * 4, 1)).double()
+    gu.spectrally_normalised(D, generator=gu.seeded(1))
+    for _ in range(50):
+        D(points(2, 1, 4, 4))
+    for layer in (D[0], D[2]):
+        assert float(torch.linalg.svdvals(layer.weight.detach().flatten(1))[0]) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_spectral_norm_sends_back_the_slope_of_w_over_sigma():
+    """d/dW <C, W / s> = C / s - <C, W> / s^2 u v^T, with u, v the exact singular vectors (eq. 10 there)."""
+    D = normalised((4, 3))
+    for _ in range(200):
+        D(points(2, 4))
+    W, C = D[0].parametrizations.weight.original, points(3, 4, seed=5)
+    (D[0].weight * C).sum().backward()
+    u, s, vh = torch.linalg.svd(W.detach())
+    expected = C / s[0] - (C * W.detach()).sum() / s[0] ** 2 * torch.outer(u[:, 0], vh[0])
+    assert_close(W.grad, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_spectrally_normalised_layers_are_1_lipschitz():
+    """LeakyReLU (.2) is 1-Lipschitz and so is each layer, hence the network: no slope above 1, penalty one-sided 0."""
+    D = normalised((5, 16, 16, 1))
+    for _ in range(100):
+        D(points(2, 5))
+    slopes = gu.input_gradient(D, 3 * points(200, 5)).norm(dim=1)
+    assert float(slopes.max()) <= 1 + 1e-6
+    assert float(slopes.max()) > 0.05
+
+
+def test_spectral_norm_rests_when_frozen_or_evaluated_and_takes_part_in_a_step():
+    """A step of G leaves D bit for bit; a step of D moves its weights and its vectors."""
+    G, D = gu.toy_generator(2, data_dim=6, generator=gu.seeded(3)).double(), normalised()
+    before = {k: v.clone() for k, v in D.state_dict().items()}
+    gu.g_step(G, D, torch.optim.SGD(G.parameters(), lr=0.1), points(4, 2), gu.wasserstein)
+    with gu.evaluating(D):
+        D(points(4, 6))
+    assert all(torch.equal(v, before[k]) for k, v in D.state_dict().items())
+    assert all(part.training for part in D.modules())
+    gu.d_step(G, D, torch.optim.SGD(D.parameters(), lr=0.1), points(4, 6), points(4, 2), gu.wasserstein)
+    after = D.state_dict()
+    for name in ("original", "0.u", "0.v"):  # of the first layer; the last has one row, so its u is 1 for ever
+        key = f"0.parametrizations.weight.{name}"
+        assert not torch.equal(after[key], before[key]), key
+
+
+def test_spectral_norm_draws_from_its_stream_only():
+    a, b = (gu.toy_discriminator(generator=gu.seeded(0)) for _ in range(2))
+    before = torch.get_rng_state()
+    for D in (a, b):
+        gu.spectrally_normalised(D, generator=gu.seeded(1))
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())

@@ -343,3 +343,59 @@ def learn_a_gaussian(seed: int) -> float:
 def test_a_gaussian_is_learnt_from_uniform_noise():
     """The whole machine on one short problem: W1 starts near 2; seen over 10 seeds .042 to .071; floor about .01."""
     assert all(learn_a_gaussian(seed) < 0.15 for seed in range(3))
+
+
+# ------------------------------------------------------------------ pairs of a sample and its class
+
+class Additive(nn.Module):
+    """G(z, y) = D(x, y) = w . input + v_y: small enough to do a step by hand."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(1, 1, generator=gu.seeded(seed)))
+        self.v = nn.Parameter(torch.randn(3, generator=gu.seeded(seed + 1)))
+
+    def forward(self, x, y):
+        return x @ self.w + self.v[y][:, None]
+
+
+def test_conditional_steps_show_each_sample_with_its_own_class():
+    """One step by hand: real x with y, fake G(z, y_fake) with y_fake, in D's step and in G's."""
+    x, z = draw(5, 1, 1), draw(5, 1, 2)
+    y, y_fake = torch.tensor([0, 1, 2, 0, 1]), torch.tensor([2, 2, 0, 1, 0])
+    G, D = Additive(3), Additive(7)
+    d_loss = gu.logistic_d_loss(real_logits=D(x, y), fake_logits=D(G(z, y_fake).detach(), y_fake))
+    slopes = torch.autograd.grad(d_loss, [D.w, D.v])
+    expected = [(p - 0.1 * s).detach() for p, s in zip([D.w, D.v], slopes, strict=True)]
+    before = state(G)
+    out = gu.d_step(G, D, sgd(D), x, z, gu.non_saturating, y=y, y_fake=y_fake)
+    torch.testing.assert_close(out["d_loss"], d_loss.detach())
+    for p, value in zip([D.w, D.v], expected, strict=True):
+        torch.testing.assert_close(p.detach(), value)
+    assert same(before, state(G))
+
+    g_loss = gu.nonsaturating_g_loss(fake_logits=D(G(z, y_fake), y_fake))
+    slopes = torch.autograd.grad(g_loss, [G.w, G.v])
+    expected, before = [(p - 0.1 * s).detach() for p, s in zip([G.w, G.v], slopes, strict=True)], state(D)
+    gu.g_step(G, D, sgd(G), z, gu.non_saturating, y_fake=y_fake)
+    for p, value in zip([G.w, G.v], expected, strict=True):
+        torch.testing.assert_close(p.detach(), value)
+    assert same(before, state(D))
+
+
+def test_a_conditional_step_needs_both_labels():
+    G, D, x = Additive(3), Additive(7), draw(4, 1, 1)
+    with pytest.raises(ValueError, match="needs both y"):
+        gu.d_step(G, D, sgd(D), x, x, gu.non_saturating, y=torch.zeros(4, dtype=torch.int64))
+
+
+def test_packed_networks_take_the_same_steps():
+    """nn.Sequential(G, Pack(2)) against packed data: D scores pairs, and both steps run as they are."""
+    g = gu.seeded(0)
+    G, D = gu.toy_generator(2, data_dim=2, generator=g), gu.toy_discriminator(4, generator=g)
+    packed, x, z = nn.Sequential(G, gu.Pack(2)), draw(8, 2, 1), draw(8, 2, 2)
+    r, f = D(gu.Pack(2)(x)), D(packed(z))
+    assert len(r) == len(f) == 4
+    expected = gu.logistic_d_loss(real_logits=r, fake_logits=f)
+    out = gu.d_step(packed, D, sgd(D), gu.Pack(2)(x), z, gu.non_saturating)
+    torch.testing.assert_close(out["d_loss"], expected.detach())
