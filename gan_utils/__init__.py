@@ -116,6 +116,18 @@ from .runtime import (
     seeded,
     write_atomic,
 )
+from .theory import (
+    dirac_eigenvalues,
+    dirac_field,
+    dirac_run,
+    dirac_step,
+    game_value,
+    js_divergence,
+    kl_divergence,
+    optimal_discriminator,
+    optimal_logit,
+    wasserstein_densities,
+)
 from .training import ExponentialAverage, History, d_step, fit, g_step
 
 __version__ = "0.1.0"

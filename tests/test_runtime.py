@@ -17,7 +17,7 @@ ROOT = Path(gu.__file__).parent
 LAYERS = [
     {"runtime"},
     {"losses", "data", "models", "penalties", "checkpoints", "metrics"},
-    {"training"},
+    {"training", "theory"},
     {"recipes"},
     {"plots", "widgets", "exercises", "__main__", "__init__"},
 ]
