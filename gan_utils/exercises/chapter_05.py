@@ -162,7 +162,7 @@ def suspicious(answer: Callable[[Tensor, Tensor], float]) -> str:
         held = torch.rand(m, generator=g, dtype=torch.float64) * 4 + 4
         samples = torch.cat([torch.rand(n - n // 3, generator=g, dtype=torch.float64) * 5 + 4,
                              torch.rand(n // 3, generator=g, dtype=torch.float64) * 4.5])
-        samples[-7:] = 0  # exact copies
+        samples[-1] = 0  # an exact copy
         got = _number(answer(samples.clone(), held.clone()))
         low, high, middle = (held.quantile(q) for q in (0.01, 0.99, 0.5))
 
