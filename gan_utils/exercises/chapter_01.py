@@ -146,6 +146,7 @@ def importance(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
 def nearer(answer: Callable[[Tensor, Tensor, Tensor], float]) -> str:
     """`nearer(fake, train, held_out)`: share of fakes whose nearest image is a training image."""
     g = seeded(15)
+    far = "that compares mean or largest distances; a copy is near *one* image: take the smallest"
     # one set is paler, so that it is nearer on average, and the fakes descend from either
     for n, m, pale in ((40, 10, (1.0, 0.5)), (25, 12, (0.5, 1.0)), (30, 5, (1.0, 1.0))):
         train, held_out = (p * (torch.rand(m, 1, 28, 28, generator=g) * 2 - 1) for p in pale)
@@ -160,10 +161,8 @@ def nearer(answer: Callable[[Tensor, Tensor, Tensor], float]) -> str:
             (n * right, "that is how many; divide by how many fakes there are"),
             ((a.min(0).values < b.min(0).values).float().mean(), "the smallest distance was taken over the fakes: "
              "each *fake* looks for its nearest image (axis 1)"),
-            ((a.mean(1) < b.mean(1)).float().mean(), "that compares mean distances; a copy is near *one* image: take "
-             "the smallest"),
-            ((a.max(1).values < b.max(1).values).float().mean(), "that compares the largest distances: take the "
-             "smallest"),
+            ((a.mean(1) < b.mean(1)).float().mean(), far),
+            ((a.max(1).values < b.max(1).values).float().mean(), far),
             (a.min(1).values.mean() / b.min(1).values.mean(), "that is a ratio of distances; count the fakes instead"),
         )
         _not_slips(torch.tensor(got), torch.tensor(right), slips)
