@@ -40,7 +40,7 @@ def game_value(logits: Tensor, p: Tensor, q: Tensor, dx: float = 1.0) -> float:
 
 
 def kl_divergence(p: Tensor, q: Tensor, dx: float = 1.0) -> float:
-    """KL(p||q) = E_p[log p - log q] in nats; infinite if q is 0 where p has mass. Not symmetric."""
+    """KL(p||q) = E_p[log p - log q] in nats; infinite if q is 0 (or underflows) where p has mass."""
     _check_densities(p, q, dx)
     return float(torch.where(p > EMPTY, p * (p.log() - q.log()), 0.0).sum() * dx)
 

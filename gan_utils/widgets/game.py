@@ -107,8 +107,8 @@ class LogitGradients(_Game):
         left.set(xlabel="logit of the fake", ylabel="loss of G")
         right.set(xlabel="logit of the fake", ylabel="slope")
         left.legend(frameon=False)
-        return _picture(figure, "Left: both losses of the generator against the logit. Right: their slopes; the minimax "
-                                "one is 0 at negative logits, the non-saturating one -1.",
+        return _picture(figure, "Left: both losses of the generator against the logit. Right: their slopes; the "
+                                "minimax one is 0 at negative logits, the non-saturating one -1.",
                         "A still: where scripts may run, the logit can be moved here, and both slopes follow.")
 
 
