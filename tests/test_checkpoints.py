@@ -26,6 +26,14 @@ def test_header_keeps_plain_values(tmp_path):
     assert back == header and torch.equal(tensors["a"], torch.arange(3))
 
 
+def test_values_are_written_whatever_their_layout(tmp_path):
+    """Channels-last weights, transposed views and slices: what is read is equal, in the usual layout."""
+    base = torch.randn(2, 3, 4, 4, generator=gu.seeded(0))
+    tensors = {"last": base.to(memory_format=torch.channels_last), "turned": base[0, 0].T, "cut": base[:, 1]}
+    back, _ = gu.load_tensors(gu.save_tensors(tmp_path / "t.safetensors", tensors, {}))
+    assert all(torch.equal(back[name], t) and back[name].is_contiguous() for name, t in tensors.items())
+
+
 def test_what_cannot_be_read(tmp_path):
     (tmp_path / "bad.safetensors").write_bytes(b"not a checkpoint at all")
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ def test_mnist_is_whole(test_set):
     assert images.shape == (10_000, 1, 28, 28) and images.dtype == torch.float32
     assert labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert float(images.min()) == -1.0 and float(images.max()) == 1.0
-    assert int(labels[0]) == 7
+    assert int(labels[0]) == 7 and labels.dtype == torch.int64
 
 
 def test_mnist_training_set():
@@ -65,6 +66,7 @@ def test_tanh_range_ends_and_middle():
     ("images", "says"),
     [
         (torch.rand(4, 1, 28, 28), r"needs \[-1, 1\] for tanh: use 2 \* x - 1"),
+        (torch.eye(28).expand(4, 1, 28, 28), r"\[0.00, 1.00\], needs \[-1, 1\] for tanh: use 2 \* x - 1"),
         (torch.rand(4, 1, 28, 28) * 255, r"scale 0..255 by x / 127.5 - 1"),
         (torch.zeros(4, 28, 28), r"shape \(4, 28, 28\), needs \(n, 1, 28, 28\)"),
         (torch.zeros(0, 1, 28, 28), "is empty"),
@@ -93,6 +95,21 @@ def test_torchvision_names_and_failed_download(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="KMNIST could not be downloaded.*403.*try once more") as error:
         gu.load_torchvision("KMNIST", tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_torchvision_split_and_range(split, tmp_path, monkeypatch):
+    """What torchvision would have downloaded, by a stand-in: the split asked for, in [-1, 1], labels int64."""
+    from torchvision import datasets
+
+    def stand_in(root, *, train, download):
+        pixels = torch.tensor([0, 255], dtype=torch.uint8).repeat_interleave(784).view(2, 28, 28)
+        return SimpleNamespace(data=pixels, targets=torch.tensor([1, 2], dtype=torch.int32) + 5 * train)
+
+    monkeypatch.setattr(datasets, "FashionMNIST", stand_in)
+    images, labels = gu.load_torchvision("FashionMNIST", tmp_path, split=split)
+    assert images.shape == (2, 1, 28, 28) and images[:, 0, 0, 0].tolist() == [-1.0, 1.0]
+    assert labels.dtype == torch.int64 and labels.tolist() == ([6, 7] if split == "train" else [1, 2])
 
 
 def test_batches_visit_everything_once_an_epoch():

@@ -25,7 +25,10 @@ def test_shapes_and_ranges(name, device, stream):
     if "generator" in name:
         assert out.abs().max() <= 1
         # at the start the pictures are neither flat nor saturated
-        assert 0.01 < float(out.std()) < 0.9
+        assert 0.01 < float(out.detach().std()) < 0.9
+        net[-2 if name == "classic_generator" else -1].register_forward_pre_hook(lambda _, h: 1e3 * h[0])
+        out = net(torch.randn(shape_in, generator=stream, device=device))
+        assert out.min() < -0.99 and out.max() > 0.99, "it reaches both ends of the data's range"
 
 
 def test_parameter_counts_by_arithmetic():
@@ -38,6 +41,7 @@ def test_parameter_counts_by_arithmetic():
     assert gu.count_parameters(gu.classic_discriminator()) == 233_985
     assert gu.count_parameters(gu.conv_generator()) == 64 * 3136 + 128 + 64 * 32 * 16 + 64 + 513
     assert gu.count_parameters(gu.conv_discriminator()) == 272 + 8224 + 18_496 + 131_200 + 129
+    assert gu.count_parameters(gu.conv_generator().requires_grad_(False)) == 0, "what a module learns"
 
 
 @pytest.mark.parametrize("build", [gu.classic_discriminator, gu.conv_discriminator])

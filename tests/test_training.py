@@ -180,6 +180,8 @@ def test_fit_goes_on_where_it_was():
     again = gu.fit(*counting([]), steps=3, hooks=hooks, progress=False, history=history)
     assert again is history and history.steps == 5 and len(history["g_loss"]) == 5
     assert seen == [0, 1, 2, 3, 4, 5]
+    history.seconds = 100.0
+    assert 100.0 < gu.fit(*counting([]), steps=1, progress=False, history=history).seconds < 110.0
 
 
 def test_fit_stops_after_seconds():
@@ -203,7 +205,10 @@ def test_interrupt_returns_what_was_learnt():
             raise KeyboardInterrupt
         return float(n)
 
-    history = gu.fit(*counting(calls, values), steps=100, progress=False)
+    try:
+        history = gu.fit(*counting(calls, values), steps=100, progress=False)
+    except KeyboardInterrupt:
+        pytest.fail("Ctrl-C went through fit")
     assert history.interrupted and history.steps == 3
     assert history["g_loss"] == [2.0, 4.0, 6.0]
 
