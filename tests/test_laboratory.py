@@ -15,7 +15,7 @@ from gan_utils.widgets import base
 
 DEFAULTS = {  # of these tests alone; the page's own are read from the page in test_presets
     "data": "ring", "loss": "non_saturating", "penalty": "none", "r1_gamma": 0.3, "gp_lambda": 10.0, "clip": 0.05,
-    "packing": 1, "optimiser": "adam", "lr_g": 2e-3, "lr_d": 3e-3, "beta1": 0.5, "batch_size": 16, "d_steps": 2,
+    "packing": 1, "optimiser_g": "adam", "optimiser_d": "adam", "lr_g": 2e-3, "lr_d": 3e-3, "beta1": 0.5, "batch_size": 16, "d_steps": 2,
     "g_steps": 1, "latent_dim": 3, "noise": "gaussian", "width_g": 9, "width_d": 7, "layers_g": 2, "layers_d": 2,
     "seed": 0,
 }
@@ -65,9 +65,9 @@ def golden(settings: dict, steps: int = 100) -> tuple[dict, dict]:
     D = gu.mlp([s["packing"] * dim, *[s["width_d"]] * s["layers_d"], 1], generator=draw).double()
     given = {"settings": s, "batches": [], "g": flat(G).tolist(), "d": flat(D).tolist()}
     how = {"adam": lambda net, lr: torch.optim.Adam(net.parameters(), lr=lr, betas=(s["beta1"], 0.999)),
-           "sgd": lambda net, lr: torch.optim.SGD(net.parameters(), lr=lr)}[s["optimiser"]]
+           "sgd": lambda net, lr: torch.optim.SGD(net.parameters(), lr=lr)}
     packs, rows, loss = Packs(G, s["packing"]), s["batch_size"] // s["packing"], getattr(gu, s["loss"])
-    opt_g, opt_d = how(G, s["lr_g"]), how(D, s["lr_d"])
+    opt_g, opt_d = how[s["optimiser_g"]](G, s["lr_g"]), how[s["optimiser_d"]](D, s["lr_d"])
     places, copy = gu.seeded(7), gu.seeded(7)  # the package draws places on the lines; a twin tells the page
     seen: dict[str, list[float]] = {"d_loss": [], "g_loss": [], "penalty": []}
 
@@ -121,7 +121,7 @@ CASES = [
     {"loss": "wasserstein", "penalty": "clip"}, {"loss": "minimax", "penalty": "r1", "r1_gamma": 2.0},
     {"packing": 2}, {"packing": 2, "penalty": "r1"}, {"packing": 2, "penalty": "gp", "loss": "wasserstein"},
     {"data": "two", "penalty": "r1"}, {"data": "gaussian", "packing": 2, "penalty": "gp", "loss": "hinge"},
-    {"optimiser": "sgd", "lr_g": 0.05, "lr_d": 0.05}, {"beta1": 0.0, "lr_d": 1e-2}, {"beta1": 0.9},
+    {"optimiser_g": "sgd", "lr_g": 0.05}, {"optimiser_d": "sgd", "lr_d": 0.05}, {"beta1": 0.0, "lr_d": 1e-2}, {"beta1": 0.9},
     {"layers_g": 1, "layers_d": 3, "penalty": "r1"}, {"layers_g": 3, "layers_d": 1, "penalty": "gp"},
     {"batch_size": 10, "packing": 2, "latent_dim": 1, "d_steps": 1},  # no multiple of four rows
 ]

@@ -324,9 +324,9 @@ export function makeGan(settings, drawn) {
   const first = uniforms(settings.seed, 0);
   const G = initWeights(makeNet([latent, ...hidden(settings.layers_g, settings.width_g), dim]), first);
   const D = initWeights(makeNet([packing * dim, ...hidden(settings.layers_d, settings.width_d), 1]), first);
-  const adam = { kind: settings.optimiser, beta1: settings.beta1 };
-  const stepG = makeOptimiser(G, { ...adam, lr: settings.lr_g });
-  const stepD = makeOptimiser(D, { ...adam, lr: settings.lr_d });
+  const { beta1 } = settings;
+  const stepG = makeOptimiser(G, { kind: settings.optimiser_g, lr: settings.lr_g, beta1 });
+  const stepD = makeOptimiser(D, { kind: settings.optimiser_d, lr: settings.lr_d, beta1 });
   const loss = makeLosses()[settings.loss];
   const packs = batch / packing; // D sees `packing` samples at a time, side by side
   const tapeG = makeTape(G, batch);
@@ -398,6 +398,14 @@ export function makeGan(settings, drawn) {
     return { g_loss: value };
   }
 
+  /** The mean of the first coordinate of the newest batch of fakes. */
+  function middle() {
+    const fakes = tapeG.h[G.layers.length];
+    let sum = 0;
+    for (let s = 0; s < batch; s++) sum += fakes[s * dim];
+    return sum / batch;
+  }
+
   /** Fakes of n codes: (n, dim). */
   function generate(z, n) {
     const tape = makeTape(G, n);
@@ -422,7 +430,7 @@ export function makeGan(settings, drawn) {
     return { fakes: tapeG.h[G.layers.length].slice(), pull };
   }
 
-  return { settings, law, G, D, dStep, gStep, generate, judge, noise, pulls, chance: loss.chance };
+  return { settings, law, G, D, dStep, gStep, middle, generate, judge, noise, pulls, chance: loss.chance };
 }
 
 // ------------------------------------------------------------------------------------------- the metrics
@@ -539,5 +547,51 @@ export function makeMeter(gan, n = 2000) {
     }
     return { ...score(x), mean, pull: length };
   };
-  return { measure, floor: score(second), few };
+  return { measure, floor: score(second), z, few };
 }
+
+// ----------------------------------------------------------------------------------------------- a run
+
+/**
+ * A GAN that counts its steps: one step is `g_steps` updates of G with `d_steps` of D before them. `swings`
+ * counts how often the mean of the fakes went from beyond .4 on one side of the data's to beyond .4 on the
+ * other; the laws on the line have mean 0.
+ */
+export function makeRun(settings, drawn) {
+  const gan = makeGan(settings, drawn);
+  const meter = makeMeter(gan);
+  const run = { gan, meter, steps: 0, d_updates: 0, g_updates: 0, swings: 0, losses: { d_loss: null, g_loss: null } };
+  let side = 0;
+  run.d = () => {
+    Object.assign(run.losses, gan.dStep());
+    run.d_updates += 1;
+  };
+  run.g = () => {
+    Object.assign(run.losses, gan.gStep());
+    run.g_updates += 1;
+    const mean = gan.middle();
+    if (Math.abs(mean) > 0.4 && Math.sign(mean) !== side) {
+      run.swings += side === 0 ? 0 : 1;
+      side = Math.sign(mean);
+    }
+  };
+  run.step = () => {
+    for (let k = 0; k < settings.d_steps; k++) run.d();
+    for (let k = 0; k < settings.g_steps; k++) run.g();
+    run.steps += 1;
+  };
+  run.measure = () => ({ step: run.steps, swings: run.swings, ...meter.measure() });
+  return run;
+}
+
+/** Whether a measurement is within what was promised: [{ metric, least, most }]. */
+export function isKept(promise, measured) {
+  return promise.every(({ metric, least = -Infinity, most = Infinity }) =>
+    measured[metric] >= least && measured[metric] <= most);
+}
+
+/** All that a worker needs to hear of the above. */
+export const KERNEL = [uniforms, normals, makeLaw, sampleLaw, makeNet, initWeights, makeTape, affine, forward, outer,
+  pullBack, backward, inputGradient, backwardThroughSlope, r1Penalty, gradientPenalty, makeLosses, meanCost,
+  makeOptimiser, makeGan, sortedDistance, projections, wasserstein, cellDivergence, qualityAndModes, makeMeter,
+  makeRun];

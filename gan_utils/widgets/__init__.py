@@ -7,4 +7,5 @@ moves too, and a still picture with one sentence for places that strip scripts.
 
 from .explorer import LatentExplorer, TorchSlider, export_generator, principal_directions, slerp, torch_slider
 from .game import Densities, DiracGAN, LogitGradients
+from .laboratory import Laboratory
 from .scrubber import Scrubber

@@ -19,11 +19,13 @@ JS = Path(__file__).parents[1] / "js"
 
 
 def source(name: str) -> str:
-    """The module ``name``.js in one piece: its import of common.js replaced by common.js itself."""
+    """The module ``name``.js in one piece: each import of a neighbour replaced by that neighbour itself."""
+    def inline(match: re.Match) -> str:
+        neighbour = (JS / f"{match[1]}.js").read_text(encoding="utf-8")
+        return re.sub("^export ", "", neighbour, flags=re.MULTILINE)
+
     text = (JS / f"{name}.js").read_text(encoding="utf-8")
-    start, end = text.index("import {"), text.index('from "./common.js";') + len('from "./common.js";')
-    common = (JS / "common.js").read_text(encoding="utf-8")
-    return re.sub("^export ", "", common, flags=re.MULTILINE) + text[:start] + text[end:]
+    return re.sub(r'import \{[^}]*\} from "\./(\w+)\.js";\n', inline, text)
 
 
 def page(name: str, state: dict, still: str) -> str:
