@@ -37,6 +37,24 @@ from .data import (
     to_tanh_range,
     uniform_noise,
 )
+from .health import Health, diagnose
+from .letters import (
+    ALPHABET,
+    SLANTS,
+    STYLES,
+    WEIGHTS,
+    LetterClassifier,
+    LetterLogits,
+    Letters,
+    frechet_letters,
+    frechet_letters_floor,
+    letter_classifier,
+    letter_features,
+    letter_fonts,
+    letter_logits,
+    letter_statistics,
+    load_letters,
+)
 from .losses import (
     CHANCE_D_LOSS,
     CHANCE_G_LOSS,
@@ -87,6 +105,8 @@ from .models import (
     ProjectionDiscriminator,
     classic_discriminator,
     classic_generator,
+    conditional_discriminator,
+    conditional_generator,
     conv_discriminator,
     conv_generator,
     count_parameters,

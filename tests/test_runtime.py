@@ -1,6 +1,7 @@
 """Devices, streams, freezing, checks and safe files; the direction of imports; the cost of importing."""
 
 import ast
+import math
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from gan_utils import runtime
 ROOT = Path(gu.__file__).parent
 LAYERS = [
     {"runtime"},
-    {"losses", "data", "models", "penalties", "checkpoints", "metrics"},
+    {"losses", "data", "models", "penalties", "checkpoints", "metrics", "health", "letters"},
     {"training", "theory"},
     {"recipes"},
     {"plots", "widgets", "exercises", "__main__", "__init__"},
@@ -126,6 +127,27 @@ def test_evaluating_gives_each_part_its_mode_back():
     with gu.evaluating(net):
         assert not net.training and not torch.is_grad_enabled()
     assert net.training and not net[1].training and net[2].training
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_not_finite_are_counted(bad):
+    """One bad entry of six is named; whole numbers have none, and an empty tensor is refused."""
+    x = torch.zeros(2, 3)
+    x[1, 2] = bad
+    with pytest.raises(ValueError, match="x holds 1 NaN or infinite values of 6: clean the data first"):
+        gu.check_finite("x", x)
+    gu.check_finite("x", torch.arange(3))
+    with pytest.raises(ValueError, match=r"x is empty: shape \(0, 3\)"):
+        gu.check_finite("x", torch.zeros(0, 3))
+
+
+@pytest.mark.parametrize("value", [True, 1.0, "1", None, 0, -1])
+def test_counts_are_whole_numbers(value):
+    """True counts as 1 in Python: as a number of samples it is a slip."""
+    with pytest.raises(ValueError, match="n must be a whole number, 1 or more; got") as error:
+        runtime.check_count("n", value)
+    assert repr(value) in str(error.value)
+    runtime.check_count("n", 0, least=0)
 
 
 def test_write_atomic_leaves_whole_files_only(tmp_path, monkeypatch):
