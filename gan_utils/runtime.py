@@ -80,14 +80,6 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
             m.training = mode
 
 
-def check_shape(name: str, x: Tensor, *shape: int | None) -> None:
-    """Raises ValueError unless `x` has this shape; None stands for any length."""
-    fits = x.ndim == len(shape) and all(s in (None, n) for s, n in zip(shape, x.shape, strict=True))
-    if not fits:
-        want = ", ".join("any" if s is None else str(s) for s in shape)
-        raise ValueError(f"{name} has shape {tuple(x.shape)}, needs ({want})")
-
-
 def check_finite(name: str, x: Tensor) -> None:
     """Raises ValueError if `x` is empty or holds NaN or infinity."""
     if x.numel() == 0:
