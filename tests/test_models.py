@@ -186,6 +186,17 @@ def test_projection_discriminator_by_hand():
     torch.testing.assert_close(D(x, y)[:, 0], expected)
 
 
+@pytest.mark.parametrize("width", [16, 400])
+def test_class_vectors_are_about_as_long_as_one_and_come_from_the_stream(width):
+    """N(0, 1 / width) in each entry: E|v|^2 = 1, standard error sqrt(2 / (200 width)) over 200 classes; 5 of them."""
+    D, twin = (
+        gu.ProjectionDiscriminator(nn.Flatten(), 200, width=width, generator=gu.seeded(5)) for _ in range(2)
+    )
+    lengths = D.embedding.weight.detach().square().sum(dim=1)
+    assert float(lengths.mean()) == pytest.approx(1.0, abs=5 * math.sqrt(2 / (200 * width)))
+    assert all(torch.equal(v, twin.state_dict()[k]) for k, v in D.state_dict().items())
+
+
 def test_conditional_discriminator_shows_its_body_the_planes():
     D = gu.ConditionalDiscriminator(nn.Identity(), 10)
     x, y = torch.randn(2, 1, 28, 28, generator=gu.seeded(1)), torch.tensor([7, 0])
