@@ -1,7 +1,8 @@
 """What the site needs beyond its settings: one small Sphinx extension.
 
 - Maths is rendered by the node binary that comes as a Python wheel.
-- `{demo}` shows, on any page, the in-page demonstration that a chapter's cell made.
+- `{demo}` shows, on any page, the in-page demonstration that a chapter's cell made; `{widget}` one that needs no
+  trained network.
 - Files that no page asks for are left out of the site, and icons that no page shows; figures are
   packed more tightly.
 """
@@ -43,6 +44,17 @@ class Demo(SphinxDirective):
             if f'"gan-{name}"' in html:
                 return [nodes.raw("", html, format="html")]
         raise self.error(f"{path} shows no {name}: run `make execute` where the chapter has one")
+
+
+class Widget(SphinxDirective):
+    """`{widget} NAME`: a demonstration that needs no trained network, made while the book is built."""
+
+    required_arguments = 1
+
+    def run(self):
+        from gan_utils import widgets  # takes seconds, and only one page needs it
+
+        return [nodes.raw("", getattr(widgets, self.arguments[0])().to_html(), format="html")]
 
 
 def escape(line):
@@ -135,6 +147,7 @@ def trim(app, exception):
 def setup(app):
     katex.NODEJS_BINARY = node_binary()
     app.add_directive("demo", Demo)
+    app.add_directive("widget", Widget)
     # Before myst_parser reads its settings, at the default priority.
     app.connect("config-inited", name_repository, priority=100)
     app.connect("autodoc-process-docstring", as_text)

@@ -554,14 +554,15 @@ export function makeMeter(gan, n = 2000) {
 
 /**
  * A GAN that counts its steps: one step is `g_steps` updates of G with `d_steps` of D before them. `swings`
- * counts how often the mean of the fakes went from beyond .4 on one side of the data's to beyond .4 on the
- * other; the laws on the line have mean 0.
+ * counts how often, in the newest thousand steps, the mean of the fakes went from beyond .75 on one side of the
+ * data's to beyond .75 on the other; the laws on the line have mean 0.
  */
 export function makeRun(settings, drawn) {
   const gan = makeGan(settings, drawn);
   const meter = makeMeter(gan);
-  const run = { gan, meter, steps: 0, d_updates: 0, g_updates: 0, swings: 0, losses: { d_loss: null, g_loss: null } };
-  let side = 0;
+  const run = { gan, meter, steps: 0, d_updates: 0, g_updates: 0, losses: { d_loss: null, g_loss: null } };
+  let [side, turns] = [0, []];
+  run.swings = () => turns.filter((step) => step > run.steps - 1000).length;
   run.d = () => {
     Object.assign(run.losses, gan.dStep());
     run.d_updates += 1;
@@ -570,8 +571,8 @@ export function makeRun(settings, drawn) {
     Object.assign(run.losses, gan.gStep());
     run.g_updates += 1;
     const mean = gan.middle();
-    if (Math.abs(mean) > 0.4 && Math.sign(mean) !== side) {
-      run.swings += side === 0 ? 0 : 1;
+    if (Math.abs(mean) > 0.75 && Math.sign(mean) !== side) {
+      if (side !== 0) turns.push(run.steps);
       side = Math.sign(mean);
     }
   };
@@ -580,7 +581,7 @@ export function makeRun(settings, drawn) {
     for (let k = 0; k < settings.g_steps; k++) run.g();
     run.steps += 1;
   };
-  run.measure = () => ({ step: run.steps, swings: run.swings, ...meter.measure() });
+  run.measure = () => ({ step: run.steps, swings: run.swings(), ...meter.measure() });
   return run;
 }
 

@@ -67,7 +67,7 @@ export function makeDriver(post, slice) {
   bell.port1.onmessage = () => work();
 
   const measure = () => { if (measures.at(-1)?.step !== run.steps || !pace) measures.push(run.measure()); };
-  const isDue = (steps) => steps % (steps <= 200 ? 10 : 100) === 0;
+  const isDue = (steps) => steps % (steps <= 200 ? 10 : steps <= 2000 ? 50 : 100) === 0;
   function record() {
     const { d_loss, g_loss } = run.losses;
     losses.push([run.steps, d_loss, g_loss]);
@@ -77,7 +77,7 @@ export function makeDriver(post, slice) {
   }
   function answer() {
     if (!wanted || !run) return;
-    const state = { steps: run.steps, d_updates: run.d_updates, g_updates: run.g_updates, swings: run.swings };
+    const state = { steps: run.steps, d_updates: run.d_updates, g_updates: run.g_updates };
     post({ kind: "frame", id, ...state, running: pace !== null, broken: run.broken ?? false, losses, measures,
       ...portray(run, wanted) });
     [wanted, losses, measures] = [null, [], []];
@@ -260,6 +260,8 @@ const CSS = `
 .gan-laboratory .start { display: grid; grid-template-columns: auto 1fr; gap: .4rem .8rem; align-items: center;
   margin-bottom: .8rem; }
 .gan-laboratory .start > p { grid-column: 1 / -1; }
+.gan-laboratory .start > label { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .3rem .7rem; align-items: center;
+  font-weight: 650; margin: 0; }
 .gan-laboratory .stage { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1rem 1.4rem; }
 @container (min-width: 46rem) { .gan-laboratory .stage { grid-template-columns: minmax(0, 1.15fr) minmax(0, 1fr); } }
 .gan-laboratory .board { position: relative; }
@@ -301,7 +303,7 @@ const CSS = `
 .gan-laboratory .cures:empty { display: none; }
 .gan-laboratory .setup { border: 0; border-top: 1px solid var(--line); border-radius: 0; margin: 1rem 0 0; padding: .2rem 0 0; }
 .gan-laboratory .setup > summary { cursor: pointer; padding: .4rem .2rem; margin: 0; font-weight: 650; }
-.gan-laboratory .groups { display: grid; grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); gap: .4rem 1.4rem; }
+.gan-laboratory .groups { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr)); gap: .6rem 1.4rem; }
 .gan-laboratory fieldset { border: 0; margin: 0; padding: 0; min-width: 0; }
 .gan-laboratory legend { float: none; width: auto; padding: 0; margin: .2rem 0; font-size: .92em; font-weight: 650;
   color: var(--soft); }
@@ -313,6 +315,8 @@ const CSS = `
   border: 1px solid var(--line); border-radius: .5rem; min-height: 2.1rem; padding: .2rem .5rem; }
 .gan-laboratory select { max-width: 100%; text-overflow: ellipsis; }
 .gan-laboratory .bar { margin-top: .7rem; }
+.gan-laboratory .row > * { width: auto; max-width: 100%; margin: 0; flex: none; }
+.gan-laboratory .row > label, .gan-laboratory .row > div, .gan-laboratory .row > span { padding: 0; }
 .gan-laboratory .share output { font-size: .87em; overflow-wrap: anywhere; }
 `;
 
@@ -400,23 +404,22 @@ function makeChart(title, names, { log = false, range = null } = {}) {
   return { body, update };
 }
 
-/** Rows [step, ...values], never more than 400: when they are full, neighbours become their mean. */
+/** Rows [step, ...values], never more than `most`: when they are full, neighbours become their mean. */
 export function makeHistory(most = 400) {
   let [rows, size, open] = [[], 1, []];
+  const merge = (group) => group.at(-1).map((last, k) => {
+    const known = group.map((row) => row[k]).filter((v) => v !== null);
+    return k === 0 || !known.length ? last : known.reduce((a, b) => a + b) / known.length;
+  });
   return {
     rows: () => rows,
     add(row) {
       open.push(row);
       if (open.length < size) return;
-      const mean = row.map((_, k) => {
-        const known = open.map((r) => r[k]).filter((v) => v !== null);
-        return known.length ? known.reduce((a, b) => a + b) / known.length : null;
-      });
-      rows.push([row[0], ...mean.slice(1)]);
+      rows.push(merge(open));
       open = [];
       if (rows.length < most) return;
-      rows = rows.filter((_, k) => k % 2).map((r, k) => r.map((v, j) =>
-        (j === 0 || v === null || rows[2 * k][j] === null ? v : (v + rows[2 * k][j]) / 2)));
+      rows = Array.from({ length: most / 2 }, (_, k) => merge([rows[2 * k], rows[2 * k + 1]]));
       size *= 2;
     },
   };
@@ -451,8 +454,7 @@ function render({ model, el }) {
   const verdict = make("p", { className: "verdict", "aria-live": "polite" });
   const cures = make("div", { className: "row cures" });
   root.append(make("p", { className: "title" }, title), make("div", { className: "start" },
-    make("label", {}, "Experiment"), pick, look, verdict, cures));
-  root.querySelector(".start label").append(pick);
+    make("label", {}, "Experiment", pick), look, verdict, cures));
 
   // ---- the board
   const canvas = make("canvas", { role: "img" });
@@ -603,7 +605,7 @@ function render({ model, el }) {
     set({ step: message.steps, metrics: metricsOf(latest) });
     paint();
     words();
-    if (message.running) setTimeout(() => requestAnimationFrame(ask), 30);
+    if (message.running) setTimeout(() => requestAnimationFrame(ask), prefersCalm() ? 500 : 30);
     else if (model.get("playing") && speed !== "slow" && was?.running) set({ playing: false });
     if (queued) ask();
     if (was?.running && !message.running) announce();
@@ -637,9 +639,9 @@ function render({ model, el }) {
     pick.value = chosen?.name ?? "";
     look.textContent = chosen?.look ?? "Yours: nobody promises anything. Say what you expect before you press play.";
     verdict.hidden = !chosen;
-    cures.replaceChildren(...(chosen?.cures ?? []).map((name) => {
+    cures.replaceChildren(...(chosen?.cures ?? []).map(([name, words]) => {
       const cure = presets.find((p) => p.name === name);
-      return button(cure.button ?? cure.title, () => {
+      return button(words, () => {
         set({ settings: { ...defaultSettings(fields), ...cure.settings, seed: settings().seed } });
         set({ playing: true });
       });
@@ -850,7 +852,7 @@ function paintPlane(pen, { real, state, layers, colours, settings, sheet }) {
     const small = sheet.getContext("2d");
     const image = small.createImageData(side, side);
     share.forEach((t, k) => {
-      const [tint, much] = [t > 0.5 ? blue : orange, 0.55 * Math.abs(2 * t - 1)];
+      const [tint, much] = [t > 0.5 ? blue : orange, 0.6 * Math.abs(2 * t - 1) ** 0.8];
       for (let i = 0; i < 3; i++) image.data[4 * k + i] = paper[i] + (tint[i] - paper[i]) * much;
       image.data[4 * k + 3] = 255;
     });

@@ -59,8 +59,9 @@ class Laboratory(Demo):
     @traitlets.validate("drawn")
     def _in_the_plane(self, proposal) -> list:
         points = np.asarray(proposal["value"], dtype=np.float64)
-        if points.size and (points.ndim != 2 or points.shape[1] != 2 or len(points) > 400 or not np.all(abs(points) <= 1.6)):
-            raise traitlets.TraitError(f"drawn: an array {points.shape} given, at most 400 (x, y) within 1.6 of 0 needed")
+        fits = points.ndim == 2 and points.shape[1] == 2 and len(points) <= 400 and np.all(abs(points) <= 1.6)
+        if points.size and not fits:
+            raise traitlets.TraitError(f"drawn: array {points.shape} given, at most 400 (x, y) within 1.6 of 0 needed")
         return points.reshape(-1, 2).tolist()
 
     def _state(self) -> dict:
@@ -81,5 +82,6 @@ class Laboratory(Demo):
         file = io.BytesIO()
         figure.savefig(file, format="png", bbox_inches="tight")
         return still_html(
-            file.getvalue(), 400, "Eight groups of data on a ring, and the fakes of an untrained generator in its middle.",
-            "A still: where scripts may run, a GAN trains here under your hand, and you choose its data, loss and rates.")
+            file.getvalue(), 400,
+            "Eight groups of data on a ring, and the fakes of an untrained generator in its middle.",
+            "A still: where scripts may run, a GAN trains here, and you choose its data, its loss and its rates.")
