@@ -1,4 +1,4 @@
-"""The command line: `python -m gan_utils train | sample | evaluate`."""
+"""Train, sample and measure generators: `python -m gan_utils train | sample | evaluate`."""
 
 import argparse
 import io
@@ -7,65 +7,101 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from .checkpoints import load_generator, shipped_path
-from .metrics import frechet_digits, frechet_floor
-from .recipes import RECIPES, Run, sample, save_every, w1_to_standard_normal
-from .runtime import pick_device, write_atomic
+from .recipes import RECIPES, TASKS, Run, check_labels, in_turn, measure, print_json, sample, save_every
+from .runtime import check_count, pick_device, seeded, write_atomic
 
 CHECKPOINT = "checkpoint.safetensors"
 
 
-def train(arguments: argparse.Namespace) -> None:
-    """Trains a recipe and keeps the run in DIR, at the end, each half minute, and on Ctrl-C."""
-    path = Path(arguments.out) / CHECKPOINT
-    if arguments.resume:
-        run = Run.load(path, device=arguments.device)
-        if run.name != arguments.recipe:
-            raise ValueError(f"{path.name} holds a run of {run.name}, not of {arguments.recipe}")
-    elif path.exists():
-        raise ValueError(f"{arguments.out} already holds a run: add --resume, or choose another --out")
-    else:
-        run = Run(arguments.recipe, seed=arguments.seed, device=arguments.device)
+def train(arguments: argparse.Namespace) -> int:
+    """Train a recipe; the run is kept in DIR at the end, each half minute, and on Ctrl-C."""
+    run, path = _open(arguments)
     run.save(path)  # a folder that cannot be written is found now, not after the training
+    hooks = [save_every(run, path)]
+    if arguments.json:
+        hooks.append(print_json(run, arguments.measure_every))
     seconds = 60.0 if arguments.steps is None and arguments.seconds is None else arguments.seconds
+    look = {"measure_every": arguments.measure_every, "progress": not arguments.json}
     try:
-        history = run.train(steps=arguments.steps, seconds=seconds, hooks=(save_every(run, path),))
+        history = run.train(steps=arguments.steps, seconds=seconds, hooks=tuple(hooks), **look)
     finally:
         run.save(path)
-    metric, measure = run.recipe.metric
-    value = measure(run.sample(10_000, seed=0))
-    print(f"{path}: {history.steps} steps, {history.seconds:.0f} s, {metric} {value:.4g} (10,000 samples)")
-    if history.interrupted:
-        print("interrupted; go on with --resume")
-        sys.exit(130)
-
-
-def draw(arguments: argparse.Namespace) -> None:
-    """Writes samples of a checkpoint, or of a shipped generator named instead of a file."""
-    if arguments.labels is not None:
-        raise ValueError(f"{arguments.checkpoint} knows no labels: leave --labels out")
-    G, header = load_generator(_find(arguments.checkpoint), device=pick_device(arguments.device))
-    x = sample(G, header["noise"], arguments.n, seed=arguments.seed).cpu().numpy()
-    x = x[:, 0] if x.ndim == 4 else x
-    buffer = io.BytesIO()
-    np.savez(buffer, x=x)
-    print(f"{write_atomic(arguments.out, buffer.getvalue())}: x {x.shape} {x.dtype}")
-
-
-def evaluate(arguments: argparse.Namespace) -> None:
-    """Prints the metrics of a checkpoint beside their floors."""
-    G, header = load_generator(_find(arguments.checkpoint), device=pick_device(arguments.device))
-    x = sample(G, header["noise"], arguments.n, seed=arguments.seed)
-    if x.ndim == 4:
-        name, value, floor = "frechet", frechet_digits(x), frechet_floor(arguments.n)
-    else:
-        name, value, floor = "w1", w1_to_standard_normal(x), 1.9 / arguments.n**0.5
+    figures, health = run.measure(10_000), run.health()
     if arguments.json:
-        print(json.dumps({"n": arguments.n, "seed": arguments.seed, name: value, f"{name}_floor": floor}))
+        end = {"step": history.steps, "seconds": round(history.seconds, 2), "samples": 10_000, **figures}
+        print(json.dumps(end | {"health": health.verdict, "checkpoint": str(path), "interrupted": history.interrupted}))
     else:
-        print(f"{'metric':<10}{'value':>10}{'floor':>10}{'ratio':>8}")
-        print(f"{name:<10}{value:>10.4g}{floor:>10.4g}{value / floor:>8.1f}")
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        print(f"{path}: {history.steps} steps, {history.seconds:.0f} s, {shown} (10,000 samples)")
+        print(f"{health.verdict}: separation {health.separation:.3f}, spread {health.spread:.2f}")
+        if history.interrupted:
+            print("interrupted; go on with --resume")
+    return 130 if history.interrupted else 0
+
+
+def draw(arguments: argparse.Namespace) -> int:
+    """Write samples of a checkpoint, or of a shipped generator named instead of a file, to an .npz file."""
+    G, header = load_generator(_find(arguments.checkpoint), device=pick_device(arguments.device))
+    check_count("n", arguments.n)
+    labels = _labels(arguments.labels, arguments.n, header)
+    x = sample(G, header, arguments.n, seed=arguments.seed, labels=labels).cpu().numpy()
+    arrays = {"x": x[:, 0] if x.ndim == 4 else x}
+    if labels is not None:
+        arrays["y"] = labels.numpy()
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    shown = ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in arrays.items())
+    print(f"{write_atomic(arguments.out, buffer.getvalue())}: {shown}")
+    return 0
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Print the figures of a checkpoint beside those of perfect samples, as many."""
+    G, header = load_generator(_find(arguments.checkpoint), device=pick_device(arguments.device))
+    figures = measure(G, header, arguments.n, seed=arguments.seed)
+    perfect = TASKS[header["task"]].perfect(arguments.n)
+    if arguments.json:
+        floors = {f"{name}_perfect": perfect[name] for name in figures}
+        print(json.dumps({"n": arguments.n, "seed": arguments.seed, **figures, **floors}))
+    else:
+        print(f"{'figure':<12}{'value':>10}{'perfect':>10}{'ratio':>8}")
+        for name, value in figures.items():
+            print(f"{name:<12}{value:>10.4g}{perfect[name]:>10.4g}{value / perfect[name]:>8.3g}")
+    return 0
+
+
+def _open(arguments: argparse.Namespace) -> tuple[Run, Path]:
+    """The run to go on with, or a new one in a folder that holds none."""
+    path = Path(arguments.out) / CHECKPOINT
+    if not arguments.resume:
+        run = Run(arguments.recipe, seed=arguments.seed, device=arguments.device)
+        if path.exists():
+            raise ValueError(f"{arguments.out} already holds a run: add --resume, or choose another --out")
+        return run, path
+    run = Run.load(path, device=arguments.device)
+    if run.name != arguments.recipe:
+        raise ValueError(f"{path.name} holds a run of {run.name}, not of {arguments.recipe}")
+    return run, path
+
+
+def _labels(wanted: str | None, n: int, header: dict) -> Tensor | None:
+    """What --labels asks for: "balanced" (also without the option), one class, or classes between commas, in turn."""
+    classes = header.get("classes", 0)
+    if not classes:
+        if wanted is not None:
+            raise ValueError("this generator knows no labels: leave --labels out")
+        return None
+    if wanted in (None, "balanced"):
+        return in_turn(n, classes)
+    try:
+        listed = torch.tensor([int(word) for word in wanted.split(",")])
+    except ValueError:
+        raise ValueError(f"--labels {wanted!r}: need 'balanced', or classes between commas: 3 or 1,7") from None
+    return check_labels(listed[torch.arange(n) % len(listed)], n, classes)
 
 
 def _find(checkpoint: str) -> Path:
@@ -77,45 +113,54 @@ def _find(checkpoint: str) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gan_utils", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="train | sample | evaluate")
     device = {"help": "cpu or cuda; default: cuda where there is one"}
+    seed = {"type": int, "default": 0, "help": "default: 0"}
 
-    command = commands.add_parser("train", help=train.__doc__)
-    command.add_argument("recipe", choices=RECIPES)
-    command.add_argument("--out", required=True, help="folder for the checkpoint")
-    command.add_argument("--steps", type=int, help="generator updates")
-    command.add_argument("--seconds", type=float, help="time limit; 60 if neither it nor --steps is given")
-    command.add_argument("--seed", type=int, default=0)
+    command = commands.add_parser("train", help=train.__doc__, description=train.__doc__)
+    command.add_argument("recipe", metavar="RECIPE", help=f"one of {', '.join(RECIPES)}")
+    command.add_argument("--out", required=True, metavar="DIR", help="folder for the run")
+    command.add_argument("--steps", type=int, metavar="N", help="updates of the generator")
+    command.add_argument("--seconds", type=float, metavar="N", help="time limit; 60 if --steps is not given either")
+    command.add_argument("--measure-every", type=int, default=500, metavar="N", help="steps; default: 500")
+    command.add_argument("--seed", **seed)
     command.add_argument("--device", **device)
-    command.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    command.add_argument("--resume", action="store_true", help="go on with the run in DIR")
+    command.add_argument("--json", action="store_true", help="a JSON line for each measurement, no progress bar")
     command.set_defaults(run=train)
 
-    command = commands.add_parser("sample", help=draw.__doc__)
+    command = commands.add_parser("sample", help=draw.__doc__, description=draw.__doc__)
     command.add_argument("checkpoint", help="a file, a folder that train made, or a shipped name: mnist-conv")
-    command.add_argument("--n", type=int, default=10_000)
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--labels", help="for conditional generators only")
-    command.add_argument("--out", default="samples.npz")
+    command.add_argument("--n", type=int, default=10_000, help="how many; default: 10000")
+    command.add_argument("--seed", **seed)
+    command.add_argument("--labels", help="conditional generators: balanced (default), a class, or classes: 1,7")
+    command.add_argument("--out", default="samples.npz", metavar="FILE", help="default: samples.npz")
     command.add_argument("--device", **device)
     command.set_defaults(run=draw)
 
-    command = commands.add_parser("evaluate", help=evaluate.__doc__)
+    command = commands.add_parser("evaluate", help=evaluate.__doc__, description=evaluate.__doc__)
     command.add_argument("checkpoint", help="as for sample")
-    command.add_argument("--n", type=int, default=10_000)
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--n", type=int, default=10_000, help="samples to measure; default: 10000")
+    command.add_argument("--seed", **seed)
     command.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     command.add_argument("--device", **device)
     command.set_defaults(run=evaluate)
     return parser
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command. Exit status: 0 done, 1 training diverged, 2 bad input, 130 interrupted; one line says why."""
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        seeded(arguments.seed)
+        return arguments.run(arguments)
     except (ValueError, OSError, FloatingPointError) as error:
-        sys.exit(f"gan_utils: {error}")
+        print(f"gan_utils: {error}", file=sys.stderr)
+        return 1 if isinstance(error, FloatingPointError) else 2
+    except KeyboardInterrupt:  # before or after the training itself, which ends by itself and goes on to save
+        print("gan_utils: interrupted", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,5 +1,9 @@
-"""Networks on disk: safetensors with a JSON header. Nothing is unpickled, writes are whole or not at all."""
+"""Networks on disk: safetensors with a JSON header. Nothing is unpickled, writes are whole or not at all.
 
+A SHA-256 sum over header and tensors goes with them, so that a damaged file is noticed, not trained on.
+"""
+
+import hashlib
 import json
 from collections.abc import Mapping
 from importlib import resources
@@ -21,7 +25,8 @@ SHIPPED = ".generator.safetensors"
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
     """Writes named tensors and a header of plain values (numbers, strings, lists) to a safetensors file."""
     plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    return write_atomic(path, save(plain, metadata={"format": FORMAT, "header": json.dumps(header)}))
+    text = json.dumps(header)
+    return write_atomic(path, save(plain, {"format": FORMAT, "header": text, "sha256": _digest(plain, text)}))
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -38,6 +43,8 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if metadata.get("format") != FORMAT:
         found = metadata.get("format", "none")
         raise ValueError(f"{path.name} has format {found}, this version reads {FORMAT}")
+    if metadata.get("sha256") != _digest(tensors, metadata["header"]):
+        raise ValueError(f"{path.name} was changed after it was written: its SHA-256 sum differs; make it again")
     return tensors, json.loads(metadata["header"])
 
 
@@ -53,8 +60,12 @@ def load_generator(path: str | Path, *, device: str | torch.device = "cpu") -> t
     if "model" not in header:
         raise ValueError(f"{Path(path).name} holds no generator")
     prefix = header.get("generator_prefix", "")
-    G = _builder(header["model"])(**header["arguments"])
-    G.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    try:
+        G = _builder(header["model"])(**header["arguments"])
+        G.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{Path(path).name} does not fit {header['model']} ({reason}): make it again") from None
     return G.to(device).eval().requires_grad_(False), header
 
 
@@ -78,6 +89,16 @@ def recorded(name: str = "classic-mnist-loop") -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"no figures called {name!r} are shipped")
     return json.loads(path.read_text())
+
+
+def _digest(tensors: Mapping[str, Tensor], header: str) -> str:
+    """Over the header, and over name, type, shape and bytes of every tensor, in the order of their names."""
+    total = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        total.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
 
 
 def _builder(model: str):

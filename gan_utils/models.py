@@ -77,15 +77,17 @@ def conv_generator(
     return init_weights(network, generator)
 
 
-def conv_discriminator(*, width: int = 16, generator: torch.Generator | None = None) -> nn.Sequential:
-    """Three convolutions that halve the side, then two linear layers: (batch, 1, 28, 28) to logits (batch, 1).
+def conv_discriminator(
+    *, in_channels: int = 1, width: int = 16, generator: torch.Generator | None = None
+) -> nn.Sequential:
+    """Three convolutions that halve the side, two linear layers: (batch, in_channels, 28, 28) to logits (batch, 1).
 
     The hidden linear layer sees the whole digit: convolutions alone judge strokes, not how they are put together.
     No BatchNorm: it would tie each sample's score to its batch mates.
     """
     check_count("width", width)
     network = nn.Sequential(
-        nn.Conv2d(1, width, kernel_size=4, stride=2, padding=1),  # 14 x 14
+        nn.Conv2d(in_channels, width, kernel_size=4, stride=2, padding=1),  # 14 x 14
         nn.LeakyReLU(0.2),
         nn.Conv2d(width, 2 * width, kernel_size=4, stride=2, padding=1),  # 7 x 7
         nn.LeakyReLU(0.2),
@@ -216,6 +218,23 @@ class ProjectionDiscriminator(nn.Module):
         _check_labels(x, y, self.classes)
         h = self.features(x)
         return self.head(h) + (h * self.embedding(y)).sum(dim=1, keepdim=True)
+
+
+def conditional_generator(
+    latent_dim: int = 64, *, classes: int = 10, width: int = 32, generator: torch.Generator | None = None
+) -> ConditionalGenerator:
+    """`conv_generator` of the noise and the class: (batch, latent_dim), (batch,) to (batch, 1, 28, 28)."""
+    check_count("latent_dim", latent_dim)
+    body = conv_generator(latent_dim + classes, width=width, generator=generator)
+    return ConditionalGenerator(body, classes)
+
+
+def conditional_discriminator(
+    *, classes: int = 10, width: int = 16, generator: torch.Generator | None = None
+) -> ProjectionDiscriminator:
+    """`conv_discriminator` with a projection for its end: (batch, 1, 28, 28), (batch,) to logits (batch, 1)."""
+    features = conv_discriminator(width=width, generator=generator)[:-1]
+    return ProjectionDiscriminator(features, classes, generator=generator)
 
 
 def _embedding(classes: int, width: int, generator: torch.Generator | None) -> nn.Embedding:

@@ -5,57 +5,109 @@
     images = run.sample(64, seed=1)
 """
 
+import difflib
+import functools
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import losses, models
 from .checkpoints import load_tensors, save_tensors
-from .data import gaussian_1d, gaussian_noise, load_mnist, uniform_noise
+from .data import gaussian_1d, gaussian_noise, grid, grid_centres, load_mnist, ring, ring_centres, uniform_noise
+from .health import Health, diagnose
 from .losses import GanLoss
-from .metrics import frechet_digits, wasserstein_1d
-from .penalties import r1_penalty
+from .metrics import count_modes, digit_logits, frechet_digits, frechet_floor, wasserstein_1d
+from .penalties import gradient_penalty, r1_penalty
 from .runtime import check_count, evaluating, pick_device, seeded
 from .training import ExponentialAverage, History, d_step, fit, g_step
 
-Draw = Callable[[int, torch.Generator], Tensor]
+Labels = Tensor | None
+Draw = Callable[[int, torch.Generator], tuple[Tensor, Labels]]
 NOISE = {"gaussian": gaussian_noise, "uniform": uniform_noise}
 
 
-def mnist(device: torch.device) -> Draw:
-    """Draws training digits, each time any of the 60,000: no epochs, so a run can go on from its stream alone."""
-    images, _ = load_mnist("train", device=device)
+@dataclass(frozen=True)
+class Task:
+    """What is to be imitated: how it is drawn, how samples are measured, and what perfect samples would score."""
 
-    def draw(n: int, generator: torch.Generator) -> Tensor:
-        return images[torch.randint(len(images), (n,), generator=generator, device=images.device)]
+    load: Callable[[torch.device], Draw]  # draw(n, generator) gives x, and y where the data has classes
+    measure: Callable[[Tensor, Labels], dict[str, float]]
+    perfect: Callable[[int], dict[str, float]]  # the same figures for n samples of the data itself
+
+
+def _mnist(device: torch.device) -> Draw:
+    """Draws training digits, each time any of the 60,000: no epochs, so a run can go on from its stream alone."""
+    images, labels = load_mnist("train", device=device)
+
+    def draw(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        index = torch.randint(len(images), (n,), generator=generator, device=images.device)
+        return images[index], labels[index]
 
     return draw
 
 
-def standard_normal(device: torch.device) -> Draw:
-    """Draws from N(0, 1)."""
-    return lambda n, generator: gaussian_1d(n, generator=generator)
+def _measure_digits(x: Tensor, y: Labels) -> dict[str, float]:
+    figures = {"frechet": frechet_digits(x)}
+    if y is not None:  # a conditional generator: does the classifier see the digit that was asked for?
+        figures["accuracy"] = float((digit_logits(x).argmax(dim=1) == y.cpu()).float().mean())
+    return figures
 
 
-def w1_to_standard_normal(x: Tensor) -> float:
-    """Wasserstein-1 distance of x (n, 1) to as many draws from N(0, 1); about 1.9 / sqrt(n) for a perfect sampler."""
-    return wasserstein_1d(x.cpu(), gaussian_1d(len(x), generator=seeded(0)))
+def _measure_modes(centres: Callable[[], Tensor], std: float, x: Tensor, _: Labels) -> dict[str, float]:
+    count = count_modes(x.cpu(), centres(), std)
+    return {"modes": count.modes, "quality": count.high_quality, "reverse_kl": count.reverse_kl}
+
+
+def _perfect_modes(count: int, n: int) -> dict[str, float]:
+    # within 3 standard deviations in 2-D: 1 - exp(-4.5), not the .9973 of one dimension
+    return {"modes": count, "quality": 0.98889, "reverse_kl": (count - 1) / (2 * n)}
+
+
+def _measure_gaussian(x: Tensor, _: Labels) -> dict[str, float]:
+    return {"w1": wasserstein_1d(x.cpu(), gaussian_1d(len(x), generator=seeded(0)))}
+
+
+TASKS = {
+    "gaussian-1d": Task(
+        load=lambda device: lambda n, g: (gaussian_1d(n, generator=g), None),
+        measure=_measure_gaussian,
+        perfect=lambda n: {"w1": 1.9 / n**0.5},
+    ),
+    "ring": Task(
+        load=lambda device: lambda n, g: (ring(n, generator=g), None),
+        measure=functools.partial(_measure_modes, ring_centres, 0.01),
+        perfect=functools.partial(_perfect_modes, 8),
+    ),
+    "grid": Task(
+        load=lambda device: lambda n, g: (grid(n, generator=g), None),
+        measure=functools.partial(_measure_modes, grid_centres, 0.05),
+        perfect=functools.partial(_perfect_modes, 25),
+    ),
+    "mnist": Task(
+        load=_mnist,
+        measure=_measure_digits,
+        perfect=lambda n: {"frechet": frechet_floor(n), "accuracy": 0.9943},  # the classifier's on test digits
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What is trained on what, and how. Learning rates fall as lr / (1 + step / lr_half): half at step lr_half."""
 
-    generator: str  # a function of gan_utils.models
+    task: str
+    generator: str  # a function of gan_utils.models, called with latent_dim and generator_arguments
     discriminator: str
     latent_dim: int
-    data: Callable[[torch.device], Draw]
-    metric: tuple[str, Callable[[Tensor], float]]
+    generator_arguments: dict[str, Any] = field(default_factory=dict)
+    discriminator_arguments: dict[str, Any] = field(default_factory=dict)
+    classes: int = 0  # above 0: G(z, y) and D(x, y)
     noise: str = "gaussian"
     loss: GanLoss = losses.non_saturating
     lr_g: float = 2e-4
@@ -63,40 +115,89 @@ class Recipe:
     betas: tuple[float, float] = (0.0, 0.9)
     lr_half: float = float("inf")
     batch_size: int = 64
-    r1_gamma: float = 0.0
-    r1_every: int = 8  # lazy: each 8th step, eight times as strong (Karras et al. 2020, section 3.1)
+    d_steps_per_g: int = 1
+    r1_gamma: float = 0.0  # R1 enters as gamma / 2 times the penalty
+    gp_lambda: float = 0.0  # the gradient penalty of WGAN-GP
+    penalty_every: int = 8  # lazy: each 8th D step, eight times as strong (Karras et al. 2020, appendix B)
     ema_decay: float = 0.998
 
 
 RECIPES = {
     "gaussian-1d": Recipe(
+        task="gaussian-1d",
         generator="toy_generator",
         discriminator="toy_discriminator",
         latent_dim=1,
-        data=standard_normal,
-        metric=("w1", w1_to_standard_normal),
         noise="uniform",
         lr_g=5e-3,
         lr_d=5e-3,
         batch_size=128,
         r1_gamma=0.1,
-        r1_every=1,
+        penalty_every=1,
         ema_decay=0.99,
     ),
+    "ring": Recipe(
+        task="ring",
+        generator="toy_generator",
+        generator_arguments={"data_dim": 2, "width": 128},
+        discriminator="toy_discriminator",
+        discriminator_arguments={"data_dim": 2, "width": 128},
+        latent_dim=2,
+        lr_g=1e-3,
+        lr_d=1e-3,
+        betas=(0.5, 0.9),
+        lr_half=1000.0,
+        batch_size=256,
+    ),
+    "grid": Recipe(
+        task="grid",
+        generator="toy_generator",
+        generator_arguments={"data_dim": 2, "width": 128},
+        discriminator="toy_discriminator",
+        discriminator_arguments={"data_dim": 2, "width": 128},
+        latent_dim=2,
+        lr_g=1e-3,
+        lr_d=1e-3,
+        betas=(0.5, 0.9),
+        lr_half=1000.0,
+        batch_size=256,
+    ),
     "mnist-mlp": Recipe(
+        task="mnist",
         generator="classic_generator",
         discriminator="classic_discriminator",
         latent_dim=100,
-        data=mnist,
-        metric=("frechet", frechet_digits),
         betas=(0.9, 0.999),
     ),
     "mnist-conv": Recipe(
+        task="mnist",
         generator="conv_generator",
         discriminator="conv_discriminator",
         latent_dim=64,
-        data=mnist,
-        metric=("frechet", frechet_digits),
+        lr_g=4e-3,
+        lr_d=2e-3,
+        lr_half=4000.0,
+        r1_gamma=0.3,
+    ),
+    "mnist-wgan-gp": Recipe(
+        task="mnist",
+        generator="conv_generator",
+        discriminator="conv_discriminator",
+        latent_dim=64,
+        loss=losses.wasserstein,
+        lr_g=1e-3,
+        lr_d=1e-3,
+        lr_half=4000.0,
+        d_steps_per_g=2,
+        gp_lambda=10.0,
+        penalty_every=1,
+    ),
+    "mnist-conditional": Recipe(
+        task="mnist",
+        generator="conditional_generator",
+        discriminator="conditional_discriminator",
+        latent_dim=64,
+        classes=10,
         lr_g=4e-3,
         lr_d=2e-3,
         lr_half=4000.0,
@@ -106,16 +207,18 @@ RECIPES = {
 
 
 class Run:
-    """One training run of a recipe. Saved and loaded, it goes on bit for bit."""
+    """One training run of a recipe. Saved and loaded, it goes on bit for bit.
+
+    `name` is one of `RECIPES`; ValueError, naming the nearest, for another.
+    """
 
     def __init__(self, name: str, *, seed: int = 0, device: str | torch.device | None = None):
-        if name not in RECIPES:
-            raise ValueError(f"no recipe called {name!r}: use one of {', '.join(RECIPES)}")
-        self.name, self.seed, self.recipe = name, seed, RECIPES[name]
+        self.name, self.seed, self.recipe = name, seed, find(name)
         self.device = pick_device(None if device is None else str(device))
         recipe, weights = self.recipe, seeded(seed)
-        self.G = getattr(models, recipe.generator)(recipe.latent_dim, generator=weights).to(self.device)
-        self.D = getattr(models, recipe.discriminator)(generator=weights).to(self.device)
+        build_g, build_d = getattr(models, recipe.generator), getattr(models, recipe.discriminator)
+        self.G = build_g(recipe.latent_dim, **recipe.generator_arguments, generator=weights).to(self.device)
+        self.D = build_d(**recipe.discriminator_arguments, generator=weights).to(self.device)
         self.opt_g, self.opt_d = (
             torch.optim.Adam(net.parameters(), lr=lr, betas=recipe.betas, fused=True)
             for net, lr in ((self.G, recipe.lr_g), (self.D, recipe.lr_d))
@@ -124,7 +227,7 @@ class Run:
         self.stream = seeded(seed, self.device)
         self.history = History()
         self.d_updates = 0
-        self._real = recipe.data(self.device)
+        self._real = TASKS[recipe.task].load(self.device)
 
     def train(
         self,
@@ -136,18 +239,18 @@ class Run:
         hooks: tuple = (),
         progress: bool = True,
     ) -> History:
-        """Goes on for `steps` steps or `seconds` seconds; the metric is taken each `measure_every` steps."""
+        """Goes on for `steps` steps or `seconds` seconds; its task's figures are taken each `measure_every` steps."""
         check_count("measure_every", measure_every)
-        metric, measure = self.recipe.metric
         own = [
             (1, lambda step, history: step and self.average.update(self.G)),
-            (measure_every, lambda step, history: history.log(**{metric: measure(self.sample(samples, seed=0))})),
+            (measure_every, lambda step, history: history.log(**self.measure(samples))),
         ]
         return fit(
             self._d_step,
             self._g_step,
             steps=steps,
             seconds=seconds,
+            d_steps_per_g=self.recipe.d_steps_per_g,
             hooks=[*own, *hooks],
             keep=[self.G, self.D, self.average.module],
             history=self.history,
@@ -155,9 +258,22 @@ class Run:
             label=self.name,
         )
 
-    def sample(self, n: int, *, seed: int) -> Tensor:
-        """n samples of the averaged generator, drawn from a stream of their own."""
-        return sample(self.average.module, self.recipe.noise, n, seed=seed)
+    def measure(self, n: int, *, seed: int = 0) -> dict[str, float]:
+        """The figures of the recipe's task on n samples of the averaged generator."""
+        return measure(self.average.module, self.header(), n, seed=seed)
+
+    def health(self, n: int = 1000) -> Health:
+        """Who has the upper hand now, and whether G's own samples vary: see `gan_utils.diagnose`."""
+        stream, recipe = seeded(self.history.steps, self.device), self.recipe
+        x, y = self._real(n, stream)
+        given = (y,) if recipe.classes else ()
+        with evaluating(self.G, self.D):
+            fake = self.G(NOISE[recipe.noise](n, recipe.latent_dim, generator=stream), *given)
+            return diagnose(real=x, fake=fake, real_logits=self.D(x, *given), fake_logits=self.D(fake, *given))
+
+    def sample(self, n: int, *, seed: int, labels: Labels = None) -> Tensor:
+        """n samples of the averaged generator, drawn from a stream of their own; classes in turn without `labels`."""
+        return sample(self.average.module, self.header(), n, seed=seed, labels=labels)
 
     def save(self, path: str | Path) -> Path:
         """Everything that the run needs to go on, in one safetensors file; `load_generator` reads its averaged G."""
@@ -178,65 +294,132 @@ class Run:
         return save_tensors(path, tensors, header)
 
     def header(self) -> dict[str, Any]:
-        """What a generator file says about how to build and feed G."""
+        """What a generator file says about how to build, feed and measure G."""
+        recipe = self.recipe
         return {
-            "model": self.recipe.generator,
-            "arguments": {"latent_dim": self.recipe.latent_dim},
-            "noise": self.recipe.noise,
+            "model": recipe.generator,
+            "arguments": {"latent_dim": recipe.latent_dim, **recipe.generator_arguments},
+            "noise": recipe.noise,
+            "classes": recipe.classes,
+            "task": recipe.task,
             "steps": self.history.steps,
         }
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | torch.device | None = None) -> "Run":
-        """The run as it was saved. Raises ValueError for a file that holds no run."""
+        """The run as it was saved. Raises ValueError for a file that holds no run, or one of another make."""
         tensors, header = load_tensors(path)
         if "recipe" not in header:
             raise ValueError(f"{Path(path).name} holds a generator but no run: train one with --out to resume it")
         run = cls(header["recipe"], seed=header["seed"], device=device)
-        for part, net in run._networks().items():
+        try:
+            run._restore(tensors, header)
+        except (RuntimeError, KeyError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"{Path(path).name} does not fit recipe {run.name} ({reason}): train again") from None
+        return run
+
+    def _restore(self, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+        for part, net in self._networks().items():
             net.load_state_dict(_part(tensors, part))
-        for part, opt in (("opt_g", run.opt_g), ("opt_d", run.opt_d)):
+        for part, opt in (("opt_g", self.opt_g), ("opt_d", self.opt_d)):
             state: dict[int, dict[str, Tensor]] = {}
             for key, value in _part(tensors, part).items():
                 index, slot = key.split(".", 1)
                 state.setdefault(int(index), {})[slot] = value
             opt.load_state_dict({"state": state, "param_groups": opt.state_dict()["param_groups"]})
-        run.history = History.from_state(_part(tensors, "history"), header["history"])
-        run.stream.set_state(tensors["stream"])
-        run.d_updates, run.average.updates = header["d_updates"], header["average_updates"]
-        return run
+        self.history = History.from_state(_part(tensors, "history"), header["history"])
+        self.stream.set_state(tensors["stream"])
+        self.d_updates, self.average.updates = header["d_updates"], header["average_updates"]
 
-    def _networks(self) -> dict[str, torch.nn.Module]:
+    def _networks(self) -> dict[str, nn.Module]:
         return {"G": self.G, "D": self.D, "average": self.average.module}
 
     def _noise(self) -> Tensor:
         recipe = self.recipe
         return NOISE[recipe.noise](recipe.batch_size, recipe.latent_dim, generator=self.stream)
 
+    def _wanted(self, y: Labels) -> Labels:
+        """Classes for G to make: those of the data, in another order; None where the recipe has no classes."""
+        return y[torch.randperm(len(y), generator=self.stream, device=y.device)] if self.recipe.classes else None
+
     def _d_step(self) -> dict[str, Tensor]:
         recipe = self.recipe
-        lazy = recipe.r1_gamma > 0 and self.d_updates % recipe.r1_every == 0
-        weight = 0.5 * recipe.r1_gamma * recipe.r1_every
-        penalty = (lambda x, _: weight * r1_penalty(self.D, x)) if lazy else None
         _set_lr(self.opt_d, recipe.lr_d, recipe.lr_half, self.history.steps)
+        x, y = self._real(recipe.batch_size, self.stream)
+        y, y_fake = (y, self._wanted(y)) if recipe.classes else (None, None)
+        due = self.d_updates % recipe.penalty_every == 0 and (recipe.r1_gamma > 0 or recipe.gp_lambda > 0)
         self.d_updates += 1
-        x = self._real(recipe.batch_size, self.stream)
-        return d_step(self.G, self.D, self.opt_d, x, self._noise(), recipe.loss, penalty)
+        penalty = functools.partial(self._penalty, y) if due else None
+        return d_step(self.G, self.D, self.opt_d, x, self._noise(), recipe.loss, penalty, y=y, y_fake=y_fake)
+
+    def _penalty(self, y: Labels, x: Tensor, fake: Tensor) -> Tensor:
+        recipe, total = self.recipe, 0.0
+        D = self.D if y is None else (lambda x: self.D(x, y))
+        if recipe.r1_gamma > 0:
+            total += 0.5 * recipe.r1_gamma * recipe.penalty_every * r1_penalty(D, x)
+        if recipe.gp_lambda > 0:
+            weight = recipe.gp_lambda * recipe.penalty_every
+            total += weight * gradient_penalty(D, x, fake, generator=self.stream)
+        return total
 
     def _g_step(self) -> dict[str, Tensor]:
         recipe = self.recipe
         _set_lr(self.opt_g, recipe.lr_g, recipe.lr_half, self.history.steps)
-        return g_step(self.G, self.D, self.opt_g, self._noise(), recipe.loss)
+        y_fake = self._wanted(self._real(recipe.batch_size, self.stream)[1]) if recipe.classes else None
+        return g_step(self.G, self.D, self.opt_g, self._noise(), recipe.loss, y_fake=y_fake)
 
 
-def sample(G: torch.nn.Module, noise: str, n: int, *, seed: int, batch_size: int = 1000) -> Tensor:
-    """n samples of G in eval mode, fed with the noise law of this name: the same for the same seed."""
+def find(name: str) -> Recipe:
+    """The recipe of this name. Raises ValueError, with the nearest name, for another."""
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"no recipe called {name!r}: {hint}use one of {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def sample(
+    G: nn.Module, header: dict[str, Any], n: int, *, seed: int, labels: Labels = None, batch_size: int = 1000
+) -> Tensor:
+    """n samples of G in eval mode, fed as its `header` says: the same for the same seed.
+
+    A conditional generator makes the classes `labels` (n,) int64, or 0, 1, 2, ... in turn without them.
+    """
     check_count("n", n)
     device = next(G.parameters()).device
-    latent_dim = next(G.parameters()).shape[1]  # every generator here begins with a linear layer
-    z = NOISE[noise](n, latent_dim, generator=seeded(seed)).to(device)
+    z = NOISE[header["noise"]](n, header["arguments"]["latent_dim"], generator=seeded(seed)).to(device)
+    chunks = [z.split(batch_size)]
+    if header.get("classes"):
+        labels = in_turn(n, header["classes"]) if labels is None else check_labels(labels, n, header["classes"])
+        chunks.append(labels.to(device).split(batch_size))
+    elif labels is not None:
+        raise ValueError("labels given, but this generator knows no classes: leave them out")
     with evaluating(G):
-        return torch.cat([G(chunk) for chunk in z.split(batch_size)])
+        return torch.cat([G(*chunk) for chunk in zip(*chunks, strict=True)])
+
+
+def measure(G: nn.Module, header: dict[str, Any], n: int, *, seed: int = 0) -> dict[str, float]:
+    """The figures of the header's task on n samples of G; classes as often as they are in the data."""
+    task, labels = TASKS[header["task"]], None
+    if header.get("classes"):
+        # not in turn: the digits are not equally frequent, and the distance would count that as an error
+        labels = task.load(torch.device("cpu"))(n, seeded(seed + 1))[1]
+    return task.measure(sample(G, header, n, seed=seed, labels=labels), labels)
+
+
+def in_turn(n: int, classes: int) -> Tensor:
+    """0, 1, ..., classes - 1, 0, 1, ...: (n,) int64, every class as often as the others, up to one."""
+    return torch.arange(n) % classes
+
+
+def check_labels(labels: Tensor, n: int, classes: int) -> Tensor:
+    """`labels` as they are. Raises ValueError unless they are (n,) int64 in 0 .. classes - 1."""
+    if labels.shape != (n,) or labels.dtype != torch.int64:
+        raise ValueError(f"labels have shape {tuple(labels.shape)}, {labels.dtype}; need ({n},), torch.int64")
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(f"labels from {int(labels.min())} to {int(labels.max())}; need 0 to {classes - 1}")
+    return labels
 
 
 def save_every(run: Run, path: str | Path, *, seconds: float = 30.0) -> tuple[int, Callable[..., None]]:
@@ -250,6 +433,17 @@ def save_every(run: Run, path: str | Path, *, seconds: float = 30.0) -> tuple[in
             last = time.monotonic()
 
     return 10, hook
+
+
+def print_json(run: Run, every: int) -> tuple[int, Callable[..., None]]:
+    """A hook that prints one JSON line for each measurement: step, seconds so far, and the figures."""
+    start, before = time.monotonic(), run.history.seconds
+
+    def hook(step: int, history: History) -> None:
+        spent = before + time.monotonic() - start
+        print(json.dumps({"step": step, "seconds": round(spent, 2), **history.latest()}), flush=True)
+
+    return every, hook
 
 
 def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """One step of D, one step of G, the loop that counts them, and the history that it keeps."""
 
 import copy
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -11,11 +12,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .losses import GanLoss
-from .runtime import check_count, frozen
+from .runtime import Interrupt, check_count, frozen
 
 Step = Callable[[], Mapping[str, Tensor]]
 BAR = "{l_bar}{bar:10}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"  # short, so that the metric is in sight
 CHECK_EVERY = 50  # steps between two looks for NaN: each look waits for the device
+EXPLODED = 1e5  # no weight of a sound network comes near it
 
 
 def d_step(
@@ -159,8 +161,9 @@ def fit(
 
     It stops after `steps` steps or `seconds` seconds, whichever comes first. Each hook is `(every, function)`:
     `function(step, history)` runs before the first step and after each `every` steps. A `history` given is
-    continued. Ctrl-C ends the run early and returns what it has. A loss or a weight of a module in `keep`
-    that is not finite ends it with FloatingPointError, after these modules were set back to the last good state.
+    continued. Ctrl-C ends the run after the step under way and returns what it has. A loss that is not finite, or
+    a weight of a module in `keep` that is not or has passed 1e5, ends it with FloatingPointError that names step
+    and tensor, after these modules were set back to the last good state.
     """
     hooks, keep = list(hooks), list(keep)
     _check_budget(steps, seconds, d_steps_per_g)
@@ -170,19 +173,22 @@ def fit(
     look = {"file": sys.stdout, "ascii": " #", "bar_format": BAR, "mininterval": 0.3}
     bar = tqdm(total=steps, desc=label, disable=not progress, **look)
     try:
-        _run_hooks(hooks, history, bar, after_step=False)
-        while not _is_over(history.steps - first, time.perf_counter() - start, steps, seconds):
-            for _ in range(d_steps_per_g):
-                losses = dict(d_step())
-            losses.update(g_step())
-            history.steps += 1
-            history.record(losses)
-            if history.steps % CHECK_EVERY == 0:
-                guard.check(history)
-            _run_hooks(hooks, history, bar, after_step=True)
-            bar.update()
-        guard.check(history)
-        _show(bar, history)
+        with Interrupt() as interrupt:
+            _run_hooks(hooks, history, bar, after_step=False)
+            while not _is_over(history.steps - first, time.perf_counter() - start, steps, seconds):
+                if interrupt.asked:
+                    raise KeyboardInterrupt
+                for _ in range(d_steps_per_g):
+                    losses = dict(d_step())
+                losses.update(g_step())
+                history.steps += 1
+                history.record(losses)
+                if history.steps % CHECK_EVERY == 0:
+                    guard.check(history)
+                _run_hooks(hooks, history, bar, after_step=True)
+                bar.update()
+            guard.check(history)
+            _show(bar, history)
     except KeyboardInterrupt:
         history.interrupted = True
     except FloatingPointError as error:
@@ -238,8 +244,10 @@ class _Guard:
         history.collect()
         for module in self.modules:
             for name, p in module.named_parameters():
-                if not torch.isfinite(p).all():
-                    raise FloatingPointError(f"{name} holds NaN or infinity after step {history.steps}")
+                largest = float(p.detach().abs().max())
+                if not largest <= EXPLODED:  # NaN is not <= anything
+                    what = f"reached {largest:.3g}" if math.isfinite(largest) else "holds NaN or infinity"
+                    raise FloatingPointError(f"{name} {what} after step {history.steps}")
         self.step = history.steps
         self._save()
 

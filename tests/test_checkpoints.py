@@ -65,3 +65,26 @@ def test_header_cannot_call_anything_but_a_generator_builder(tmp_path):
 def test_shipped_names():
     with pytest.raises(ValueError, match="no generator called 'stylegan' is shipped: use one of .*mnist-conv"):
         gu.shipped_generator("stylegan")
+
+
+def test_a_changed_file_is_refused(tmp_path):
+    """One bit of a weight, or one word of the header, altered in place: safetensors still reads it, we do not."""
+    path = gu.save_tensors(tmp_path / "t.safetensors", {"a": torch.zeros(100)}, {"seed": 3})
+    whole = path.read_bytes()
+    for changed in (whole[:-1] + bytes([whole[-1] ^ 1]), whole.replace(b'seed\\": 3', b'seed\\": 4')):
+        assert changed != whole
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match="t.safetensors was changed after it was written"):
+            gu.load_tensors(path)
+
+
+def test_a_generator_that_does_not_fit_its_header(tmp_path):
+    """Right sum, wrong shapes, or arguments that the builder does not know: one line that says which."""
+    G = gu.conv_generator(8, width=4)
+    for arguments, says in (({"latent_dim": 9, "width": 4}, "x.safetensors does not fit conv_generator"),
+                            ({"depth": 4}, "does not fit conv_generator .*unexpected keyword")):
+        path = gu.save_tensors(tmp_path / "x.safetensors", G.state_dict(),
+                               {"model": "conv_generator", "arguments": arguments})
+        with pytest.raises(ValueError, match=says) as caught:
+            gu.load_generator(path)
+        assert "\n" not in str(caught.value)

@@ -14,6 +14,10 @@ BUILDERS = {
     "conv_generator": (gu.conv_generator, (5, 64), (5, 1, 28, 28)),
     "conv_discriminator": (gu.conv_discriminator, (5, 1, 28, 28), (5, 1)),
 }
+PAIRS = {
+    "conditional_generator": (gu.conditional_generator, (5, 64), (5, 1, 28, 28)),
+    "conditional_discriminator": (gu.conditional_discriminator, (5, 1, 28, 28), (5, 1)),
+}
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -29,6 +33,17 @@ def test_shapes_and_ranges(name, device, stream):
         net[-2 if name == "classic_generator" else -1].register_forward_pre_hook(lambda _, h: 1e3 * h[0])
         out = net(torch.randn(shape_in, generator=stream, device=device))
         assert out.min() < -0.99 and out.max() > 0.99, "it reaches both ends of the data's range"
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_conditional_pairs_listen_to_their_class(name, device, stream):
+    """Shapes; another class gives another output."""
+    build, shape_in, shape_out = PAIRS[name]
+    net = build(generator=gu.seeded(0)).to(device).eval()
+    x = torch.randn(shape_in, generator=stream, device=device)
+    a, b = (net(x, torch.full((5,), k, device=device)) for k in (2, 7))
+    assert a.shape == b.shape == shape_out
+    assert not torch.allclose(a, b)
 
 
 def test_parameter_counts_by_arithmetic():

@@ -2,6 +2,8 @@
 
 import copy
 import math
+import os
+import signal
 
 import pytest
 import torch
@@ -213,6 +215,30 @@ def test_interrupt_returns_what_was_learnt():
     assert history["g_loss"] == [2.0, 4.0, 6.0]
 
 
+def test_ctrl_c_lets_the_step_under_way_finish():
+    """A SIGINT in the middle of D's third step: G's third step still comes, and the old handler is back afterwards."""
+    before, calls = signal.getsignal(signal.SIGINT), []
+
+    def d():
+        calls.append("d")
+        if len(calls) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return {"d_loss": torch.zeros(())}
+
+    history = gu.fit(d, lambda: calls.append("g") or {"g_loss": torch.zeros(())}, steps=100, progress=False)
+    assert history.interrupted and history.steps == 3 and calls == ["d", "g"] * 3
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    from gan_utils.runtime import Interrupt
+
+    with pytest.raises(KeyboardInterrupt), Interrupt() as interrupt:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupt.asked
+        os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_nan_loss_stops_names_the_step_and_restores():
     """The loss breaks at step 61; checks come each 50 steps, so the state of step 50 is the last known good one."""
     net = nn.Linear(1, 1)
@@ -229,6 +255,21 @@ def test_nan_loss_stops_names_the_step_and_restores():
     assert float(net.weight) == 50.0
     assert len(calls) == 100, "it stopped at the next look"
     assert "\n" not in str(error.value)
+
+
+def test_an_exploding_weight_is_named_and_taken_back():
+    """A weight past 1e5, though all losses are finite: step, tensor and size are named, the good state is back."""
+    G = nn.Linear(1, 1)
+    good = state(G)
+
+    def g_step():
+        with torch.no_grad():
+            G.weight.fill_(3e5)
+        return {"g_loss": torch.zeros(())}
+
+    with pytest.raises(FloatingPointError, match=r"weight reached 3e\+05 after step 50.*back at step 0"):
+        gu.fit(lambda: {"d_loss": torch.zeros(())}, g_step, steps=60, keep=[G], progress=False)
+    assert same(good, state(G))
 
 
 def test_nan_weight_is_noticed_though_the_losses_look_well():
