@@ -1,1 +1,3 @@
-"""Side-by-side measurements against the loops that tutorials teach. Run with `make bench` or `python -m benchmarks`."""
+"""Side-by-side measurements: `python -m benchmarks`."""
+
+import gan_utils  # noqa: F401  before torch: it sets a value that torch reads once

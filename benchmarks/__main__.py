@@ -4,36 +4,64 @@ Each comparison runs both sides in one process on one machine; only ratios trave
 """
 
 import argparse
+import itertools
 import json
+import math
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 import gan_utils as gu
-from gan_utils.recipes import Run, sample
+from gan_utils.recipes import Run
 
-from .baselines import classic_loop
+from .baselines import CRITIC_STEPS, classic_loop, classic_steps, course_pair, course_steps
 
 RECORD = Path(gu.__file__).parent / "checkpoint_files" / "classic-mnist-loop.json"
 EPOCHS = 20
+SILENT = {"measure_every": 10**9, "samples": 2, "progress": False}
 
 
-def frechet_of(G: torch.nn.Module, n: int = 10_000) -> float:
-    """Fréchet distance of n samples of a generator that takes 100 Gaussian numbers and makes 784 pixels."""
-    return gu.frechet_digits(sample(G, "gaussian", n, seed=0).view(-1, 1, 28, 28))
+def frechet_of(G: nn.Module, latent_dim: int, n: int = 10_000) -> float:
+    """Fréchet distance of n samples of a generator fed with Gaussian numbers."""
+    z = gu.gaussian_noise(n, latent_dim, generator=gu.seeded(0))
+    with gu.evaluating(G):
+        return gu.frechet_digits(torch.cat([G(chunk).view(-1, 1, 28, 28) for chunk in z.split(1000)]))
+
+
+def side_by_side(baseline: Iterator, ours: Iterator, *, block: int, repeats: int = 5) -> dict[str, float | list[float]]:
+    """Updates a second of two endless loops, timed in turn, `block` updates at a time after one block to warm up."""
+    for loop in (baseline, ours):
+        collect(loop, block)
+    rates = [(collect(baseline, block), collect(ours, block)) for _ in range(repeats)]
+    ratios = sorted(ours / theirs for theirs, ours in rates)
+    theirs, mine = (statistics.median(column) for column in zip(*rates, strict=True))
+    return {"baseline": theirs, "ours": mine, "ratio": statistics.median(ratios), "range": [ratios[0], ratios[-1]]}
+
+
+def collect(loop: Iterator, count: int) -> float:
+    """Updates a second over the next `count`."""
+    start = time.perf_counter()
+    for _ in itertools.islice(loop, count):
+        pass
+    return count / (time.perf_counter() - start)
+
+
+# ------------------------------------------------------------------ the classic loop
 
 
 def classic() -> list[dict]:
     """The classic loop for 20 epochs against the recipe mnist-conv, to the distance that the loop ends with."""
     curve: list[tuple[int, float, float]] = []
     _, seconds, steps = classic_loop(
-        EPOCHS, after_epoch=lambda epoch, G, spent: curve.append((epoch, spent, frechet_of(G)))
+        EPOCHS, after_epoch=lambda epoch, G, spent: curve.append((epoch, spent, frechet_of(G, 100)))
     )
     target = curve[-1][2]
     ours, took, times = [], [], []
@@ -64,19 +92,165 @@ def classic() -> list[dict]:
     ]
 
 
-def reach(target: float, seed: int, every: int = 10) -> tuple[int, float, float]:
-    """Steps, training seconds and distance when a fresh run of mnist-conv first scores `target` or less.
+def reach(target: float, seed: int, *, recipe: str = "mnist-conv", every: int = 10) -> tuple[int, float, float]:
+    """Steps, training seconds and distance when a fresh run of the recipe first scores `target` or less.
 
     Scored on 10,000 samples as the loop is, each 10 steps; the scoring is not counted, as for the loop.
     """
-    run, spent = Run("mnist-conv", seed=seed), 0.0
+    run, spent = Run(recipe, seed=seed), 0.0
     while True:
         start = time.perf_counter()
-        run.train(steps=every, measure_every=10**9, samples=2, progress=False)
+        run.train(steps=every, **SILENT)
         spent += time.perf_counter() - start
         distance = gu.frechet_digits(run.sample(10_000, seed=0))
         if distance <= target:
             return run.history.steps, spent, distance
+
+
+def our_classic_steps() -> Iterator[None]:
+    """The same networks, batch, losses and optimiser as the classic loop, by the package's steps."""
+    run = Run("mnist-mlp")
+    while True:
+        run._d_step(), run._g_step()
+        yield
+
+
+def steps() -> list[dict]:
+    """Updates of the classic pair: identical networks, batch and precision, the loop against the package's steps."""
+    figures = side_by_side(classic_steps(), our_classic_steps(), block=150)
+    return [{"name": "classic pair, updates a second", **figures}]
+
+
+def matmul() -> list[dict]:
+    """Time of the MLP step's own matrix products, run alone at their shapes, over the time of the step."""
+    ours, products = our_classic_steps(), mlp_products()
+    alone, whole = [], []
+    for _ in range(7):
+        whole.append(1 / collect(ours, 100))
+        start = time.perf_counter()
+        for _ in range(100):
+            for a, b, out in products:
+                torch.mm(a, b, out=out)
+        alone.append((time.perf_counter() - start) / 100)
+    share = [a / w for a, w in zip(alone, whole, strict=True)]
+    return [
+        {"name": "MLP step, ms", "ms": 1e3 * statistics.median(whole)},
+        {"name": "its matrix products alone", "ms": 1e3 * statistics.median(alone), "share": statistics.median(share)},
+    ]
+
+
+def mlp_products(batch: int = 64) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Every matrix product of one D step and one G step of the classic pair, as operands and a place for the result.
+
+    D step: G forward; D forward on real and fake joined; weight gradients of all layers, input gradients of all but
+    the first. G step: G and D forward; input gradients through all of D; weight and input gradients of G likewise.
+    """
+    g, d = [(100, 128), (128, 256), (256, 784)], [(784, 256), (256, 128), (128, 1)]
+    shapes = [(batch, i, o) for i, o in g] + [(2 * batch, i, o) for i, o in d]
+    shapes += [(i, 2 * batch, o) for i, o in d] + [(2 * batch, o, i) for i, o in d[1:]]
+    shapes += [(batch, i, o) for i, o in g + d] + [(batch, o, i) for i, o in d]
+    shapes += [(i, batch, o) for i, o in g] + [(batch, o, i) for i, o in g[1:]]
+    return [(torch.randn(n, k), torch.randn(k, m), torch.empty(n, m)) for n, k, m in shapes]
+
+
+# ------------------------------------------------------------------ WGAN-GP
+
+
+def our_course_steps(*, bf16: bool) -> Iterator[None]:
+    """The course's networks, batch, losses and optimiser, with the package's penalty and no graph through G."""
+    g = gu.seeded(0)
+    torch.manual_seed(0)
+    G, D = (net.to(memory_format=torch.channels_last) for net in course_pair())
+    opt_g, opt_d = (torch.optim.Adam(p.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True) for p in (G, D))
+    for x in gu.batches(gu.load_mnist("train")[0], 128, generator=g):
+        for _ in range(CRITIC_STEPS):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                with torch.no_grad():
+                    fake = G(gu.gaussian_noise(len(x), 64, generator=g))
+                # apart, because the course's critic has batch norm: joined, its statistics would be others
+                d_loss = gu.wasserstein_d_loss(real_logits=D(x), fake_logits=D(fake))
+                objective = d_loss + 10 * gu.gradient_penalty(D, x, fake, generator=g)
+            opt_d.zero_grad()
+            objective.backward()
+            opt_d.step()
+            yield
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            gu.g_step(G, D, opt_g, gu.gaussian_noise(len(x), 64, generator=g), gu.wasserstein)
+
+
+def wgan() -> list[dict]:
+    """Critic updates of the course's WGAN-GP, identical networks, in float32 and in bfloat16 (with what G costs)."""
+    rows = []
+    for bf16 in (False, True):
+        figures = side_by_side(course_steps(), our_course_steps(bf16=bf16), block=10)
+        rows.append({"name": f"WGAN-GP, critic updates a second, {'bf16' if bf16 else 'fp32'}", **figures})
+    return rows
+
+
+def course() -> list[dict]:
+    """One epoch of the course's WGAN-GP against the recipe mnist-wgan-gp, to the distance that the epoch ends with."""
+    loop, start = course_steps(), time.perf_counter()
+    *_, G = itertools.islice(loop, CRITIC_STEPS * math.ceil(60_000 / 128))
+    seconds, target = time.perf_counter() - start, frechet_of(G, 64)
+    ours = [reach(target, seed, recipe="mnist-wgan-gp") for seed in range(3)]
+    times = sorted(second for _, second, _ in ours)
+    return [
+        {"name": "course's WGAN-GP, one epoch", "seconds": seconds, "frechet": target},
+        {"name": "mnist-wgan-gp to the same distance", "seconds": times[1], "range": [times[0], times[2]],
+         "steps": [step for step, _, _ in ours], "ratio": seconds / times[1]},
+    ]
+
+
+# ------------------------------------------------------------------ cost, import, a busy machine
+
+
+def scaling() -> list[dict]:
+    """Milliseconds of a mnist-mlp-like step against batch and width, and of a draw against the size of the data.
+
+    `power` is the slope of log cost on log size over the last doubling: 1 is linear, 2 for the width squared.
+    """
+    rows = []
+    for name, sizes, measure in (
+        ("batch", (64, 128, 256, 512, 1024), lambda n: step_seconds(batch=n)),
+        ("width", (128, 256, 512, 1024), lambda n: step_seconds(width=n)),
+        ("data", (7_500, 15_000, 30_000, 60_000), draw_seconds),
+    ):
+        costs = [measure(size) for size in sizes]
+        power = math.log(costs[-1] / costs[-2]) / math.log(sizes[-1] / sizes[-2])
+        ms = [1e3 * cost for cost in costs]
+        rows.append({"name": f"ms against {name}", "sizes": list(sizes), "ms": ms, "power": power})
+    return rows
+
+
+def step_seconds(*, batch: int = 64, width: int = 256) -> float:
+    """Median seconds of a step of two MLPs with hidden layers of this width."""
+    g = gu.seeded(0)
+    G, D = gu.mlp([100, width, width, 784], generator=g), gu.mlp([784, width, width, 1], generator=g)
+    opt_g, opt_d = (torch.optim.Adam(net.parameters(), lr=2e-4, fused=True) for net in (G, D))
+    x = torch.randn(batch, 784, generator=g)
+
+    def step() -> None:
+        gu.d_step(G, D, opt_d, x, gu.gaussian_noise(batch, 100, generator=g), gu.non_saturating)
+        gu.g_step(G, D, opt_g, gu.gaussian_noise(batch, 100, generator=g), gu.non_saturating)
+
+    return median_seconds(step)
+
+
+def draw_seconds(n: int) -> float:
+    """Median seconds of an epoch's batches of 64 out of n images."""
+    images = gu.load_mnist("train")[0][:n]
+    return median_seconds(lambda: collect(gu.batches(images, 64, generator=gu.seeded(0)), n // 64), repeats=7)
+
+
+def median_seconds(function: Callable[[], object], repeats: int = 25) -> float:
+    """Of `repeats` calls, after three to warm up."""
+    times = []
+    for i in range(repeats + 3):
+        start = time.perf_counter()
+        function()
+        if i >= 3:
+            times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 def import_time() -> list[dict]:
@@ -92,11 +266,11 @@ def import_time() -> list[dict]:
 def busy() -> list[dict]:
     """Steps a second of mnist-mlp, calm and beside a process that keeps one core busy, taken in turn."""
     run = Run("mnist-mlp")
-    run.train(steps=50, measure_every=10**9, samples=2, progress=False)  # warm-up
+    run.train(steps=50, **SILENT)  # warm-up
 
     def rate() -> float:
         before, start = run.history.steps, time.perf_counter()
-        run.train(seconds=3.0, measure_every=10**9, samples=2, progress=False)
+        run.train(seconds=3.0, **SILENT)
         return (run.history.steps - before) / (time.perf_counter() - start)
 
     calm, beside = [], []
@@ -116,7 +290,16 @@ def busy() -> list[dict]:
     ]
 
 
-BENCHMARKS = {"import": import_time, "busy": busy, "classic": classic}
+BENCHMARKS = {
+    "import": import_time,
+    "steps": steps,
+    "matmul": matmul,
+    "busy": busy,
+    "scaling": scaling,
+    "wgan": wgan,
+    "classic": classic,
+    "course": course,
+}
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import gan_utils as gu
-from benchmarks.__main__ import BENCHMARKS, reach
-from benchmarks.baselines import classic_loop, torchvision_mnist
+from benchmarks.__main__ import BENCHMARKS, mlp_products, our_course_steps, reach, side_by_side
+from benchmarks.baselines import classic_loop, course_pair, course_steps, torchvision_mnist
 
 
 def test_torchvision_reads_the_same_digits(tmp_path):
@@ -41,3 +41,36 @@ def test_recorded_figures_are_whole():
     assert record["command"].split()[-1] in BENCHMARKS
     with pytest.raises(ValueError, match="no figures called 'nothing'"):
         gu.recorded("nothing")
+
+
+def test_matrix_products_are_those_of_the_step():
+    """Multiplications: G has 246,272 weights, D 233,600, their first layers 12,800 and 200,704; the batch is 64.
+
+    D step: 64 G + 128 (3 D - first D); G step: 64 (3 G - first G) + 64 (2 D).
+    """
+    G, D, first_g, first_d = 246_272, 233_600, 12_800, 200_704
+    expected = 64 * G + 128 * (3 * D - first_d) + 64 * (3 * G - first_g) + 64 * 2 * D
+    assert sum(a.shape[0] * a.shape[1] * b.shape[1] for a, b, _ in mlp_products()) == expected
+    assert gu.count_parameters(gu.classic_generator()) - (128 + 256 + 784) == G
+
+
+def test_course_networks_are_the_published_ones():
+    """64 -> 3x3 -> 6x6 -> 13x13 -> 28x28 and 28 -> 13 -> 5 -> 1; widths 256-128-64-1 and 64-128-1."""
+    G, D = course_pair()
+    x, sizes = torch.randn(2, 64), []
+    for layer in G:
+        x = layer(x)
+        if isinstance(layer, torch.nn.ConvTranspose2d):
+            sizes.append(tuple(x.shape[1:]))
+    assert sizes == [(256, 3, 3), (128, 6, 6), (64, 13, 13), (1, 28, 28)]
+    assert D(x).shape == (2, 1)
+
+
+@pytest.mark.slow
+def test_both_wgan_loops_move_the_critic_each_time_and_g_each_fifth():
+    """The baseline yields G: it is the same through five critic updates and another in the sixth; ours runs beside."""
+    loop = course_steps()
+    weights = [next(loop)[1].weight.detach().clone() for _ in range(6)]
+    assert all(torch.equal(weights[0], w) for w in weights[1:5]) and not torch.equal(weights[0], weights[5])
+    figures = side_by_side(iter(range(100)), our_course_steps(bf16=False), block=1, repeats=2)
+    assert figures["ours"] > 0 and figures["range"][0] <= figures["ratio"] <= figures["range"][1]
