@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= .
 
-.PHONY: help book test lint lab execute bench clean
+.PHONY: help book test lint lab execute bench mutants clean
 
 help:
 	@echo 'make book     build the book and print the address of its first page'
@@ -15,6 +15,7 @@ help:
 	@echo 'make lab      open the chapters in JupyterLab'
 	@echo 'make execute  run the chapters again and write their outputs'
 	@echo 'make bench    time the recipes against their baselines'
+	@echo 'make mutants  plant faults in the package and see that the tests notice each'
 	@echo 'make clean    remove what was built, and the environment'
 
 # The stamp is newer than the two files that say what is needed, or the installation runs again.
@@ -49,6 +50,9 @@ execute: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+mutants: $(STAMP)
+	$(BIN)/python tests/mutants.py
 
 clean:
 	rm -rf _build build *.egg-info .pytest_cache .ruff_cache $(VENV)
