@@ -168,14 +168,14 @@ def _judge_body() -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(1, 16, kernel_size=5, padding=2, stride=2),  # 14 x 14
         nn.SiLU(),
-        nn.Conv2d(16, 48, kernel_size=5, padding=2),
+        nn.Conv2d(16, 40, kernel_size=5, padding=2),
         nn.SiLU(),
         nn.AvgPool2d(2),  # 7 x 7
-        nn.Conv2d(48, 64, kernel_size=3, padding=1),
+        nn.Conv2d(40, 56, kernel_size=3, padding=1),
         nn.SiLU(),
         nn.Flatten(),
         nn.Dropout(p=0.3),
-        nn.Linear(64 * 49, 64),
+        nn.Linear(56 * 49, 64),
         nn.SiLU(),
     )
 
@@ -214,7 +214,7 @@ def letter_logits(images: Tensor, *, kind: str = "judge", batch_size: int = 100)
 
 
 @functools.cache
-def letter_statistics(letters: str = ALPHABET, *, n: int = 20_000, seed: int = 0) -> tuple[Tensor, Tensor]:
+def letter_statistics(letters: str = ALPHABET, *, n: int = 10_000, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Mean (64,) and covariance (64, 64) of the judge's features of n training letters, computed once and kept."""
     real = load_letters(n, letters=letters, generator=seeded(seed))
     return mean_and_covariance(letter_features(real.images))
