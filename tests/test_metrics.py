@@ -133,6 +133,16 @@ def test_frechet_agrees_with_sqrtm_and_torch_fidelity():
     assert ours == pytest.approx(theirs, rel=1e-6)
 
 
+def test_frechet_agrees_with_pot():
+    """POT's Bures-Wasserstein distance is the root of ours; the same means and covariances."""
+    import ot
+
+    x, y = torch.randn(2, 80, 6, generator=gu.seeded(0), dtype=torch.float64)
+    (mx, cx), (my, cy) = gu.mean_and_covariance(x), gu.mean_and_covariance(2 * y + 1)
+    theirs = ot.gaussian.bures_wasserstein_distance(mx.numpy(), my.numpy(), cx.numpy(), cy.numpy())
+    assert gu.frechet_distance(mx, cx, my, cy) == pytest.approx(float(theirs) ** 2, rel=1e-6)
+
+
 def test_frechet_identity_symmetry_and_singular_covariances():
     """0 to itself, symmetric, finite where a feature never moves: diag(1, 0) to diag(4, 0) is 1."""
     cov = torch.cov(torch.randn(5, 40, generator=gu.seeded(0), dtype=torch.float64))
@@ -236,6 +246,8 @@ def test_kernel_distance_agrees_with_torch_fidelity():
     error = theirs["kernel_inception_distance_std"] / math.sqrt(400)
     assert ours == pytest.approx(theirs["kernel_inception_distance_mean"], abs=5 * math.sqrt(2) * error)
     assert ours == gu.kernel_distance(x, y, subset_size=100, subsets=400, generator=gu.seeded(0))
+    ones = [gu.kernel_distance(x, y, subset_size=100, subsets=1, generator=gu.seeded(i)) for i in range(5)]
+    assert len(set(ones)) == 5, "subsets are drawn, not cut off the front"
     whole = gu.kernel_distance(x, y, subset_size=300, subsets=2, generator=gu.seeded(3))
     assert whole == pytest.approx(gu.kernel_distance(x, y), rel=1e-9), "a subset of all is all"
 
