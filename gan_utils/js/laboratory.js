@@ -65,6 +65,13 @@ export function makeDriver(post, slice) {
   let [losses, measures] = [[], []];
   const bell = new MessageChannel(); // rings at once, where a timer would wait 4 ms
   bell.port1.onmessage = () => work();
+  let called = false; // one call of work at a time is under way
+  function callWork(ms = 0) {
+    if (called) return;
+    called = true;
+    if (ms) setTimeout(work, ms);
+    else bell.port2.postMessage(0);
+  }
 
   const measure = () => { if (measures.at(-1)?.step !== run.steps || !pace) measures.push(run.measure()); };
   const isDue = (steps) => steps % (steps <= 200 ? 10 : steps <= 2000 ? 50 : 100) === 0;
@@ -83,6 +90,7 @@ export function makeDriver(post, slice) {
     [wanted, losses, measures] = [null, [], []];
   }
   function work() {
+    called = false;
     if (!pace) return;
     const begun = performance.now();
     if (begun - looked > 2000) {
@@ -101,8 +109,7 @@ export function makeDriver(post, slice) {
     if (!pace) measure();
     answer();
     if (!pace) return;
-    if (pace.done < due) bell.port2.postMessage(0);
-    else setTimeout(work, Math.max(4, Math.min(60, 1000 / pace.rate)));
+    callWork(pace.done < due ? 0 : Math.max(4, Math.min(60, 1000 / pace.rate)));
   }
   const tasks = {
     start(message) {
@@ -110,15 +117,17 @@ export function makeDriver(post, slice) {
       run = makeRun(message.settings, message.drawn);
       measure();
       post({ kind: "started", id, floor: run.meter.floor, chance: run.gan.chance });
+      answer();
     },
     run(message) {
       pace = { rate: message.rate ?? Infinity, until: message.until, since: performance.now(), done: 0 };
       looked = performance.now();
-      work();
+      callWork();
     },
     pause() {
       pace = null;
       measure();
+      answer(); // somebody may be waiting, and nobody works any more
     },
     one({ who, times }) {
       for (let k = 0; k < times; k++) run[who]();
@@ -132,7 +141,7 @@ export function makeDriver(post, slice) {
       if (asleep && pace) {
         asleep = false;
         Object.assign(pace, { since: looked, done: 0 });
-        work();
+        callWork();
       } else if (!pace) answer();
     },
   };
@@ -232,7 +241,7 @@ export const findPreset = (settings, fields, presets) => presets.find((preset) =
 export function short(v) {
   if (v === null || v === undefined || Number.isNaN(v)) return "\u2013";
   const size = Math.abs(v);
-  if (size >= 1e4 || (size < 1e-3 && size > 0)) return v.toExponential(0).replace("e+", "e").replace("-", "\u2212");
+  if (size >= 1e4 || (size < 1e-3 && size > 0)) return v.toExponential(0).replace("e+", "e").replaceAll("-", "\u2212");
   return v.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 || size === 0 ? 2 : 3).replace("-", "\u2212");
 }
 const percent = (share) => `${(100 * share).toFixed(0)} %`;
@@ -263,13 +272,13 @@ const CSS = `
 .gan-laboratory .start > label { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .3rem .7rem; align-items: center;
   font-weight: 650; margin: 0; }
 .gan-laboratory .stage { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1rem 1.4rem; }
-@container (min-width: 46rem) { .gan-laboratory .stage { grid-template-columns: minmax(0, 1.15fr) minmax(0, 1fr); } }
+@container (min-width: 42rem) { .gan-laboratory .stage { grid-template-columns: minmax(0, 1.15fr) minmax(0, 1fr); } }
 .gan-laboratory .board { position: relative; }
 .gan-laboratory .board canvas { display: block; width: 100%; border-radius: .5rem; border: 1px solid var(--line); }
 .gan-laboratory .board canvas.drawable { cursor: crosshair; touch-action: none; }
 .gan-laboratory .hint { position: absolute; inset: auto .6rem .5rem; padding: .15rem .5rem; border-radius: .4rem;
   background: var(--paper); font-size: .85em; pointer-events: none; }
-.gan-laboratory .transport { margin-top: .6rem; }
+.gan-laboratory .transport { margin-bottom: .6rem; }
 .gan-laboratory .transport .play { min-width: 6.2rem; font-weight: 650; color: var(--paper); background: var(--a);
   border-color: var(--a); }
 .gan-laboratory .transport label { display: flex; gap: .4rem; align-items: center; font-size: .92em; }
@@ -287,13 +296,15 @@ const CSS = `
 .gan-laboratory .phase { min-height: 2.9em; font-size: .92em; }
 .gan-laboratory .tiles { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .5rem; margin: 0 0 .6rem; }
 .gan-laboratory .tiles > div { background: var(--wash); border-radius: .5rem; padding: .35rem .6rem; min-width: 0; }
-.gan-laboratory .tiles dt { font-size: .8em; font-weight: 400; color: var(--soft); line-height: 1.25; margin: 0; }
-.gan-laboratory .tiles dd { margin: 0; font-size: 1.2rem; font-weight: 650; font-variant-numeric: tabular-nums; }
+.gan-demo.gan-laboratory .tiles dt { font-size: .8em; font-weight: 400; color: var(--soft); line-height: 1.25; margin: 0; }
+.gan-demo.gan-laboratory .tiles > div > dd { margin: 0; font-size: 1.2rem; font-weight: 650; font-variant-numeric: tabular-nums; }
 .gan-laboratory .tiles small { display: block; font-size: .72rem; font-weight: 400; color: var(--soft); line-height: 1.3; }
-.gan-laboratory figure { margin: 0 0 .5rem; }
-.gan-laboratory figcaption { font-size: .85em; display: flex; flex-wrap: wrap; gap: 0 .9rem; margin: 0; padding: 0;
+.gan-laboratory .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(17rem, 100%), 1fr)); gap: .5rem 1.2rem; }
+.gan-demo.gan-laboratory figure { margin: 0; padding: 0; min-width: 0; }
+.gan-demo.gan-laboratory figcaption { font: inherit; font-size: .85em; padding: 0; display: flex; flex-wrap: wrap; gap: 0 .9rem; margin: 0; padding: 0;
   color: var(--ink); font-style: normal; text-align: left; }
 .gan-laboratory figcaption b { font-weight: 650; }
+.gan-laboratory figcaption span { font: inherit; }
 .gan-laboratory figcaption span svg { width: 1.8rem; height: .6rem; margin-right: .3rem; vertical-align: middle; }
 .gan-laboratory figure > svg { display: block; width: 100%; height: auto; }
 .gan-laboratory .verdict { border-left: 4px solid var(--line); padding: .1rem 0 .1rem .7rem; margin: .1rem 0; }
@@ -570,14 +581,14 @@ function render({ model, el }) {
 
   root.append(make("div", { className: "stage" },
     make("div", {},
-      make("div", { className: "board" }, canvas, hint),
       make("div", { className: "row transport" }, play, button("D step", () => one("d")), button("G step", () => one("g")),
         button("Reset", () => restart()), make("label", {}, "Speed ", pace)),
+      make("div", { className: "board" }, canvas, hint),
       where,
       make("div", { className: "layers", role: "group", "aria-label": "What the picture shows" }, ...boxes)),
     make("div", {}, flow, phaseText,
       make("dl", { className: "tiles" }, ...Object.values(tiles).map((t) => t.box)),
-      ...Object.values(charts).map((chart) => chart.body))), setup, news);
+      make("div", { className: "charts" }, ...Object.values(charts).map((chart) => chart.body)))), setup, news);
 
   // ---- talking to the driver
   let [id, waiting, queued] = [0, false, false];
