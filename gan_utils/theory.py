@@ -104,7 +104,7 @@ def dirac_run(
     check_count("steps", steps, least=0)
     states = [state]
     for _ in range(steps):
-        states.append(dirac_step(states[-1], loss, lr=lr, alternating=alternating, r1_gamma=r1_gamma).detach())
+        states.append(dirac_step(states[-1], loss, lr=lr, alternating=alternating, r1_gamma=r1_gamma))
     return torch.stack(states)
 
 
@@ -123,7 +123,7 @@ def dirac_eigenvalues(loss: GanLoss, *, lr: float, alternating: bool = False, r1
 
 
 def _theta_slope(theta: Tensor, psi: Tensor, loss: GanLoss) -> Tensor:
-    """dL_G / dtheta, one for each state; it can be differentiated again."""
+    """dL_G / dtheta, one for each state; differentiable again where the state is."""
     return _slope(theta, lambda theta: _each(loss.g, fake_logits=psi * theta))
 
 
@@ -134,10 +134,11 @@ def _psi_slope(theta: Tensor, psi: Tensor, loss: GanLoss, r1_gamma: float) -> Te
 
 
 def _slope(at: Tensor, fn) -> Tensor:
+    again = at.requires_grad  # the state itself is being differentiated
     with torch.enable_grad():
         # a copy: D's new psi may itself depend on theta, and G differentiates with psi held still
-        at = at.clone() if at.requires_grad else at.detach().requires_grad_(True)
-        (slope,) = torch.autograd.grad(fn(at), at, create_graph=True)
+        at = at.clone() if again else at.detach().requires_grad_(True)
+        (slope,) = torch.autograd.grad(fn(at), at, create_graph=again)
     return slope
 
 

@@ -142,7 +142,7 @@ class DiracGAN(_Game):
         ax = figure.subplots()
         theta, psi = torch.meshgrid(*[torch.linspace(-2.2, 2.2, 12)] * 2, indexing="xy")
         field = theory.dirac_field(torch.stack([theta, psi], -1), getattr(losses, self.game), r1_gamma=self.r1_gamma)
-        ax.quiver(theta, psi, *field.detach().unbind(-1), color="0.6")
+        ax.quiver(theta, psi, *field.unbind(-1), color="0.6")
         ax.plot(*self.states().unbind(-1), color=REAL)
         ax.plot(0, 0, "+", color="black")
         ax.set(xlabel="θ, the fake", ylabel="ψ, the slope of D", xlim=(-2.4, 2.4), ylim=(-2.4, 2.4))
