@@ -1,4 +1,4 @@
-"""Re-makes letters.png, letters.json and letters-licences.md beside this program: about 2 minutes on one core.
+"""Re-makes letters.png, letters.json and letters-licences.md beside this program: about 2 minutes on one free core.
 
     python gan_utils/data_files/make_letters.py [FOLDER]
 
