@@ -1,4 +1,4 @@
-"""Re-makes letter_guide.safetensors and letter_judge.safetensors beside this program: about 2 minutes each on one free core.
+"""Re-makes letter_guide.safetensors and letter_judge.safetensors here: about 2 minutes each on one free core.
 
     python gan_utils/checkpoint_files/train_letter_classifiers.py [guide | judge]
 
