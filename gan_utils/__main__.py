@@ -26,10 +26,8 @@ def train(arguments: argparse.Namespace) -> int:
         hooks.append(print_json(run, arguments.measure_every))
     seconds = 60.0 if arguments.steps is None and arguments.seconds is None else arguments.seconds
     look = {"measure_every": arguments.measure_every, "progress": not arguments.json}
-    try:
-        history = run.train(steps=arguments.steps, seconds=seconds, hooks=tuple(hooks), **look)
-    finally:
-        run.save(path)
+    history = run.train(steps=arguments.steps, seconds=seconds, hooks=tuple(hooks), **look)
+    run.save(path)  # not where it diverged: its optimisers hold NaN, and the last good state lies there already
     figures, health = run.measure(10_000), run.health()
     if arguments.json:
         end = {"step": history.steps, "seconds": round(history.seconds, 2), "samples": 10_000, **figures}

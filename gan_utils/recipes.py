@@ -25,7 +25,7 @@ from .losses import GanLoss
 from .metrics import count_modes, digit_logits, frechet_digits, frechet_floor, wasserstein_1d
 from .penalties import gradient_penalty, r1_penalty
 from .runtime import check_count, evaluating, pick_device, seeded
-from .training import ExponentialAverage, History, d_step, fit, g_step
+from .training import CHECK_EVERY, ExponentialAverage, History, d_step, fit, g_step
 
 Labels = Tensor | None
 Draw = Callable[[int, torch.Generator], tuple[Tensor, Labels]]
@@ -423,7 +423,7 @@ def check_labels(labels: Tensor, n: int, classes: int) -> Tensor:
 
 
 def save_every(run: Run, path: str | Path, *, seconds: float = 30.0) -> tuple[int, Callable[..., None]]:
-    """A hook that saves the run at most each `seconds`: what a killed run keeps."""
+    """A hook that saves the run at most each `seconds`: what a killed run keeps. Only states that `fit` found sound."""
     last = time.monotonic()
 
     def hook(*_: Any) -> None:
@@ -432,7 +432,7 @@ def save_every(run: Run, path: str | Path, *, seconds: float = 30.0) -> tuple[in
             run.save(path)
             last = time.monotonic()
 
-    return 10, hook
+    return CHECK_EVERY, hook
 
 
 def print_json(run: Run, every: int) -> tuple[int, Callable[..., None]]:

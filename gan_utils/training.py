@@ -135,13 +135,14 @@ class History:
         if not self._pending:
             return
         pending, self._pending = self._pending, []
-        first = self.steps - len(pending)
+        first, bad = self.steps - len(pending) + 1, []
         for name in pending[0]:
             values = torch.stack([losses[name] for losses in pending]).tolist()
             self._losses.setdefault(name, []).extend(values)
-            for i, value in enumerate(values):
-                if value - value != 0:  # NaN or infinite
-                    raise FloatingPointError(f"{name} became {value} at step {first + i + 1}")
+            bad += [(first + i, name, value) for i, value in enumerate(values) if not math.isfinite(value)]
+        if bad:  # only now, so that all losses stay equally long
+            step, name, value = min(bad, key=lambda found: found[0])
+            raise FloatingPointError(f"{name} became {value} at step {step}")
 
 
 def fit(
@@ -168,7 +169,7 @@ def fit(
     hooks, keep = list(hooks), list(keep)
     _check_budget(steps, seconds, d_steps_per_g)
     history = History() if history is None else history
-    guard = _Guard(keep)
+    guard = _Guard(keep, history.steps)
     start, first, spent = time.perf_counter(), history.steps, history.seconds
     look = {"file": sys.stdout, "ascii": " #", "bar_format": BAR, "mininterval": 0.3}
     bar = tqdm(total=steps, desc=label, disable=not progress, **look)
@@ -236,8 +237,8 @@ def _labels(y: Tensor | None, y_fake: Tensor | None) -> tuple[tuple[Tensor, ...]
 class _Guard:
     """Remembers the last state in which every loss and weight was finite."""
 
-    def __init__(self, modules: list[nn.Module]):
-        self.modules, self.step = modules, 0
+    def __init__(self, modules: list[nn.Module], step: int):
+        self.modules, self.step = modules, step
         self._save()
 
     def check(self, history: History) -> None:

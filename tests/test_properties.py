@@ -380,6 +380,39 @@ def test_the_first_bad_loss_is_named(good, before, bad):
             history.collect()
     with pytest.raises(FloatingPointError, match=f"g_loss became {bad} at step {before + good + 1}$"):
         history.collect()
+    assert len(history["d_loss"]) == len(history["g_loss"]) == before + good + 3, "all losses are kept"
+
+
+def test_the_earliest_bad_loss_is_named_whatever_its_name():
+    """G's loss breaks at step 2, D's at step 3: it began with G."""
+    history = History()
+    for d, g in ((0.0, 0.0), (0.0, math.inf), (math.nan, math.nan)):
+        history.steps += 1
+        history.record({"d_loss": torch.tensor(d), "g_loss": torch.tensor(g)})
+    with pytest.raises(FloatingPointError, match="g_loss became inf at step 2$"):
+        history.collect()
+
+
+# what ails a run
+
+
+@given(seed=SEEDS, shift=st.floats(-2, 2))
+def test_health_sees_samples_and_ranks_alone(seed, shift):
+    """Images or their pixels in a row: one spread. Turn D's scores round: 1 - separation. Scale both sets: the same."""
+    real, fake = points(12, 1, 3, 3, seed=seed), points(9, 1, 3, 3, seed=seed + 1)
+    scores = {"real_logits": points(12, 1, seed=seed + 2) + shift, "fake_logits": points(9, 1, seed=seed + 3)}
+    here = gu.diagnose(real=real, fake=fake, **scores)
+    flat = gu.diagnose(real=7 * real.flatten(1), fake=7 * fake.flatten(1), **{k: -v for k, v in scores.items()})
+    assert flat.spread == pytest.approx(here.spread) and flat.separation == pytest.approx(1 - here.separation)
+    assert gu.diagnose(real=real, fake=3 * fake, **scores).spread == pytest.approx(3 * here.spread)
+
+
+def test_a_d_that_is_fooled_is_not_at_chance():
+    """Fakes score above real samples in 3 of 4 pairs: D is wrong, which says much; chance would be half of them."""
+    x, g = points(400, 2), gu.seeded(1)
+    real, fake = torch.randn(400, 1, generator=g) - 1, torch.randn(400, 1, generator=g)
+    health = gu.diagnose(real=x, fake=x, real_logits=real, fake_logits=fake)
+    assert health.separation == pytest.approx(0.24, abs=0.08) and health.verdict == "in balance"
 
 
 # steps

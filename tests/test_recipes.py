@@ -1,19 +1,23 @@
 """Runs and the command line: exact resumption, what a killed or interrupted run keeps, one line for bad input."""
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 import gan_utils as gu
+from gan_utils import recipes
 from gan_utils.__main__ import main
 from gan_utils.recipes import NOISE, RECIPES, Run, sample
+from gan_utils.training import CHECK_EVERY
 
 QUICK = {"measure_every": 5, "samples": 50, "progress": False}
 KILLS = 20
@@ -45,8 +49,6 @@ def test_seeds_decide_the_run():
 
 def test_lazy_penalty_comes_each_eighth_step(monkeypatch):
     """R1 is called on D updates 0, 8, 16 and enters with gamma / 2 times 8."""
-    import gan_utils.recipes as recipes
-
     run, calls = Run("mnist-conv"), []
 
     def counted(D, x):
@@ -60,8 +62,6 @@ def test_lazy_penalty_comes_each_eighth_step(monkeypatch):
 
 def test_learning_rate_halves_at_lr_half():
     """lr / (1 + step / lr_half): full at step 0, half at lr_half; each network at its own rate."""
-    import gan_utils.recipes as recipes
-
     run = Run("gaussian-1d")
     for step, lr in ((0, 0.4), (100, 0.2), (300, 0.1)):
         recipes._set_lr(run.opt_d, 0.4, 100.0, step)
@@ -259,8 +259,6 @@ def test_conditional_figures_have_the_classes_of_the_data(conditional):
 
 def test_conditional_steps_pair_each_image_with_its_label(monkeypatch):
     """D's step gets the data's own pairs, and fakes of classes that are the same ones in another order."""
-    import gan_utils.recipes as recipes
-
     run, images = Run("mnist-conditional"), gu.load_mnist("train")
     seen = {}
 
@@ -279,10 +277,6 @@ def test_conditional_steps_pair_each_image_with_its_label(monkeypatch):
 
 def test_gradient_penalty_of_a_recipe_has_its_weight_and_its_turn(monkeypatch):
     """lambda times the penalty at each of two critic steps before each of G's; with penalty_every = 2, twice it."""
-    import dataclasses
-
-    import gan_utils.recipes as recipes
-
     run, calls = Run("mnist-wgan-gp"), []
     monkeypatch.setattr(recipes, "gradient_penalty", lambda D, x, fake, generator: calls.append(run.d_updates) or 0.7)
     assert run._penalty(None, torch.zeros(1), torch.zeros(1)) == pytest.approx(7.0)
@@ -348,3 +342,254 @@ def test_a_killed_run_keeps_a_whole_checkpoint_and_goes_on_bit_for_bit(tmp_path)
             assert all(torch.equal(a[k], b[k]) for k in a), part
         assert run.history["d_loss"] == never.history["d_loss"]
     assert never.history.steps > 0
+
+
+# what a run passes on: seeds, streams, weights, labels, figures
+
+
+def test_the_seed_decides_weights_and_stream():
+    """Equal seeds: the same networks and the same first noise; another seed: others of both. Noise is new each time."""
+    first, again, other = Run("gaussian-1d", seed=4), Run("gaussian-1d", seed=4), Run("gaussian-1d", seed=5)
+    for net in ("G", "D"):
+        weights = [torch.cat([p.flatten() for p in getattr(run, net).parameters()]) for run in (first, again, other)]
+        assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+    noise, same, another = (run._noise() for run in (first, again, other))
+    assert torch.equal(noise, same) and not torch.equal(noise, another) and not torch.equal(noise, first._noise())
+
+
+def test_the_average_follows_from_the_first_step_on():
+    """One step from w0 to w1: the average is .1 w0 + .9 w1, since its decay warms up as (1 + t) / (10 + t), t = 0."""
+    run = Run("gaussian-1d", seed=2)
+    start = [p.detach().clone() for p in run.G.parameters()]
+    run.train(steps=1, **QUICK)
+    assert run.average.updates == 1
+    for w0, w1, mean in zip(start, run.G.parameters(), run.average.module.parameters(), strict=True):
+        torch.testing.assert_close(mean, (0.1 * w0 + 0.9 * w1).detach())
+
+
+@pytest.mark.parametrize(("every", "weight"), [(1, 0.15), (8, 1.2)])
+def test_r1_of_a_recipe_is_on_real_samples_with_its_weight(every, weight, monkeypatch):
+    """gamma / 2 = .15 for gamma = .3, times the steps between two of them; a penalty of 1 stands for any."""
+    run, seen = Run("gaussian-1d"), []
+    run.recipe = dataclasses.replace(run.recipe, r1_gamma=0.3, penalty_every=every)
+    monkeypatch.setattr(recipes, "r1_penalty", lambda D, x: seen.append(x) or 1.0)
+    real, fake = torch.zeros(3, 1), torch.ones(3, 1)
+    assert run._penalty(None, real, fake) == pytest.approx(weight)
+    assert seen[0] is real
+
+
+def test_looking_at_a_run_changes_nothing(tmp_path):
+    """Samples, figures, health and saving leave stream, networks and modes as they are: the next steps are the same."""
+    run, twin = Run("gaussian-1d", seed=1), Run("gaussian-1d", seed=1)
+    for step in range(2):
+        run.sample(5, seed=0), run.measure(50), run.health(20), run.save(tmp_path / "run.safetensors")
+        assert all(m.training for net in (run.G, run.D) for m in net.modules())
+        for each in (run, twin):
+            each.train(steps=1, measure_every=10**9, samples=50, progress=False)
+        assert torch.equal(run.stream.get_state(), twin.stream.get_state()), step
+    for net in ("G", "D"):
+        pairs = zip(getattr(run, net).parameters(), getattr(twin, net).parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_samples_are_drawn_from_the_law_of_the_header_in_eval_mode():
+    """uniform for gaussian-1d; and of a G in training mode the samples are those of eval mode, its statistics rest."""
+    run = Run("gaussian-1d")
+    z = gu.uniform_noise(6, 1, generator=gu.seeded(3))
+    assert torch.equal(run.sample(6, seed=3), run.average.module(z))
+    G = gu.conv_generator(8, width=2, generator=gu.seeded(0))
+    header = {"noise": "gaussian", "arguments": {"latent_dim": 8}}
+    G(torch.randn(5, 8, generator=gu.seeded(1)))
+    before = {k: v.clone() for k, v in G.state_dict().items()}
+    x = sample(G, header, 6, seed=3)
+    assert G.training and all(torch.equal(v, before[k]) for k, v in G.state_dict().items())
+    assert torch.equal(x, G.eval()(gu.gaussian_noise(6, 8, generator=gu.seeded(3)))) and not x.requires_grad
+
+
+class Echo(torch.nn.Module):
+    """G(z, y): the code beside its class, so that one sees what was asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.p = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, z, y):
+        return torch.cat([z, y[:, None].to(z)], dim=1)
+
+
+ECHO = {"noise": "gaussian", "arguments": {"latent_dim": 2}, "classes": 10, "task": "mnist"}
+
+
+def test_each_code_keeps_its_class_through_the_batches():
+    """Batches of 3 or one of 7: the same rows, in order."""
+    labels = torch.tensor([4, 4, 0, 9, 1, 2, 8])
+    x = sample(Echo(), ECHO, 7, seed=1, labels=labels, batch_size=3)
+    assert x[:, 2].tolist() == labels.tolist()
+    assert torch.equal(x[:, :2], gu.gaussian_noise(7, 2, generator=gu.seeded(1)))
+    assert sample(Echo(), ECHO, 12, seed=1)[:, 2].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+
+
+def test_figures_ask_for_classes_as_frequent_as_in_the_data(monkeypatch):
+    """MNIST has 11.24 % ones and 9.04 % fives, not a tenth: shares of 20,000 within 4 standard errors (.009, .008)."""
+    draw = recipes.TASKS["mnist"].load(torch.device("cpu"))
+    task = dataclasses.replace(
+        recipes.TASKS["mnist"], load=lambda device: draw, measure=lambda x, y: {"x": x, "y": y}
+    )
+    monkeypatch.setitem(recipes.TASKS, "mnist", task)
+    asked = recipes.measure(Echo(), ECHO, 20_000)
+    shares = torch.bincount(asked["y"], minlength=10) / 20_000
+    assert float(shares[1]) == pytest.approx(0.1124, abs=0.009) and float(shares[5]) == pytest.approx(0.0904, abs=0.008)
+    assert torch.equal(asked["x"][:, 2].long(), asked["y"])
+    other = recipes.measure(Echo(), ECHO, 20, seed=1)
+    assert not torch.equal(other["x"], recipes.measure(Echo(), ECHO, 20)["x"]), "the seed is passed on"
+
+
+def test_training_digits_are_drawn_from_all_of_them():
+    """2,000 draws from 60,000: 60,000 (1 - exp(-1/30)) = 1,967 distinct ones are expected, each with its own label."""
+    draw = recipes.TASKS["mnist"].load(torch.device("cpu"))
+    x, y = draw(2000, gu.seeded(0))
+    assert x.flatten(1).sum(dim=1).unique().numel() > 1500  # sums of pixels: some digits share one by chance
+    assert float((gu.digit_logits(x[:200]).argmax(dim=1) == y[:200]).double().mean()) > 0.95
+
+
+def test_history_keeps_the_figures_of_its_own_steps():
+    """Measured at 0, 2 and 4 on the averaged generator, with the same noise each time."""
+    run = Run("gaussian-1d")
+    run.train(steps=4, measure_every=2, samples=50, progress=False)
+    steps, values = run.history.metric("w1")
+    assert steps == [0, 2, 4] and values[-1] == run.measure(50)["w1"] != run.measure(50, seed=1)["w1"]
+
+
+def test_a_diverged_run_keeps_networks_and_average_finite():
+    """G's weights become NaN after step 2 and reach the average at step 3: all three are set back."""
+    run = Run("gaussian-1d")
+
+    def poison(step, history):
+        if step == 2:
+            next(run.G.parameters()).data.fill_(float("nan"))
+
+    with pytest.raises(FloatingPointError, match="the networks are back at step 0"):
+        run.train(steps=4, hooks=((1, poison),), **QUICK)
+    for net in run._networks().values():
+        assert all(torch.isfinite(v).all() for v in net.state_dict().values())
+
+
+def test_save_every_saves_when_its_seconds_are_over(monkeypatch):
+    """The clock stands at 0, 29.9, 30, 31, 60.1: with 30 seconds it saves at the third and the fifth look."""
+    clock, saved = [0.0], []
+    monkeypatch.setattr(recipes.time, "monotonic", lambda: clock[0])
+    every, hook = recipes.save_every(SimpleNamespace(save=saved.append), "path", seconds=30.0)
+    assert every % CHECK_EVERY == 0, "right after fit has looked for NaN"
+    for now in (29.9, 30.0, 31.0, 60.1):
+        clock[0] = now
+        hook(0, None)
+        saved.append(now)
+    assert saved == [29.9, "path", 30.0, 31.0, "path", 60.1]
+
+
+def test_json_seconds_go_on_in_a_resumed_run(monkeypatch, capsys):
+    """100 seconds before, 2.5 now."""
+    clock = [7.0]
+    monkeypatch.setattr(recipes.time, "monotonic", lambda: clock[0])
+    history = gu.History()
+    history.seconds = 100.0
+    history.log(w1=0.5)
+    every, hook = recipes.print_json(SimpleNamespace(history=history), 20)
+    clock[0] = 9.5
+    hook(40, history)
+    assert every == 20 and json.loads(capsys.readouterr().out) == {"step": 40, "seconds": 102.5, "w1": 0.5}
+
+
+def test_evaluate_prints_value_perfect_and_ratio(tmp_path, capsys):
+    """n = 400: perfect samples score 1.9 / sqrt(400) = .095; the ratio is the value over it; the seed matters."""
+    main(["train", "gaussian-1d", "--out", str(tmp_path), "--steps", "1"])
+    capsys.readouterr()
+    found = []
+    for seed in ("0", "1"):
+        assert main(["evaluate", str(tmp_path), "--n", "400", "--seed", seed, "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0]["w1_perfect"] == pytest.approx(0.095) and found[0]["w1"] != found[1]["w1"]
+    assert main(["evaluate", str(tmp_path), "--n", "400"]) == 0
+    name, value, perfect, ratio = capsys.readouterr().out.splitlines()[1].split()
+    assert (name, float(perfect)) == ("w1", 0.095)
+    assert float(value) == pytest.approx(found[0]["w1"], rel=1e-3)
+    assert float(ratio) == pytest.approx(found[0]["w1"] / 0.095, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("options", "steps", "seconds"),
+    [
+        ([], None, 60.0),
+        (["--steps", "2"], 2, None),
+        (["--seconds", "5"], None, 5.0),
+        (["--steps", "2", "--seconds", "5"], 2, 5.0),
+    ],
+)
+def test_train_has_a_minute_unless_told_otherwise(options, steps, seconds, tmp_path, monkeypatch):
+    asked = {}
+
+    def remember(run, **arguments):
+        asked.update(arguments)
+        return run.history
+
+    monkeypatch.setattr(Run, "train", remember)
+    assert main(["train", "gaussian-1d", "--out", str(tmp_path), *options]) == 0
+    assert (asked["steps"], asked["seconds"]) == (steps, seconds)
+
+
+def test_a_diverged_run_ends_with_status_1_and_keeps_its_file(tmp_path, monkeypatch, capsys):
+    def diverge(run, **_):
+        run.history.steps = 7
+        raise FloatingPointError("d_loss became nan at step 8")
+
+    monkeypatch.setattr(Run, "train", diverge)
+    assert main(["train", "gaussian-1d", "--out", str(tmp_path), "--steps", "9"]) == 1
+    assert capsys.readouterr().err == "gan_utils: d_loss became nan at step 8\n"
+    assert Run.load(tmp_path / "checkpoint.safetensors").history.steps == 0, "as it was saved before"
+
+
+def test_a_diverged_run_leaves_a_file_to_go_on_from(tmp_path, monkeypatch, capsys):
+    """20 sound steps, then a rate of 1e30: weights, moments and losses on disk are those of step 20, and go on."""
+    path, sound = tmp_path / "checkpoint.safetensors", RECIPES["gaussian-1d"]
+    train = ["train", "gaussian-1d", "--out", str(tmp_path), "--steps"]
+    assert main([*train, "20"]) == 0
+    before = path.read_bytes()
+    monkeypatch.setitem(RECIPES, "gaussian-1d", dataclasses.replace(sound, lr_g=1e30))
+    assert main([*train, "100", "--resume"]) == 1
+    assert "at step 22; the networks are back at step 20" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert path.read_bytes() == before or Run.load(path).history.steps == 20
+    monkeypatch.setitem(RECIPES, "gaussian-1d", sound)
+    assert main([*train, "5", "--resume"]) == 0
+
+
+def test_g_is_asked_for_classes_of_the_data_in_every_step(monkeypatch):
+    """64 classes a step, drawn anew: a digit is missing among 128 draws with probability 10 * .91^128 = 6e-5."""
+    run, asked = Run("mnist-conditional"), []
+
+    def watch(G, D, opt, z, loss, *, y_fake):
+        asked.append(y_fake)
+        return {"g_loss": torch.zeros(())}
+
+    monkeypatch.setattr(recipes, "g_step", watch)
+    run._g_step(), run._g_step()
+    assert [y.shape for y in asked] == [(64,), (64,)] and not torch.equal(*asked)
+    assert len(torch.cat(asked).unique()) == 10
+
+
+def test_perfect_figures_by_arithmetic():
+    """n = 2,500: reverse KL (k - 1) / (2 n), .0014 and .0048; quality 1 - exp(-4.5); Wasserstein 1.9 / 50 = .038."""
+    ring, grid = (recipes.TASKS[name].perfect(2500) for name in ("ring", "grid"))
+    assert (ring["modes"], grid["modes"]) == (8, 25)
+    assert (ring["reverse_kl"], grid["reverse_kl"]) == pytest.approx((0.0014, 0.0048))
+    assert ring["quality"] == pytest.approx(1 - np.exp(-4.5), abs=5e-6)
+    assert recipes.TASKS["gaussian-1d"].perfect(2500)["w1"] == pytest.approx(0.038)
+    assert recipes.TASKS["mnist"].perfect(10_000)["frechet"] == gu.frechet_floor(10_000)
+
+
+def test_json_lines_hold_figures_of_their_own_step(tmp_path, capsys):
+    """Four steps move the generator, so the distance at 0, 2 and 4 is another each time."""
+    main(["train", "gaussian-1d", "--out", str(tmp_path), "--steps", "4", "--measure-every", "2", "--json"])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["step"] for line in lines] == [0, 2, 4, 4]
+    assert len({line["w1"] for line in lines[:3]}) == 3
