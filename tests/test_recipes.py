@@ -553,12 +553,12 @@ def test_a_diverged_run_leaves_a_file_to_go_on_from(tmp_path, monkeypatch, capsy
     path, sound = tmp_path / "checkpoint.safetensors", RECIPES["gaussian-1d"]
     train = ["train", "gaussian-1d", "--out", str(tmp_path), "--steps"]
     assert main([*train, "20"]) == 0
-    before = path.read_bytes()
+    before, _ = gu.load_tensors(path)
     monkeypatch.setitem(RECIPES, "gaussian-1d", dataclasses.replace(sound, lr_g=1e30))
     assert main([*train, "100", "--resume"]) == 1
     assert "at step 22; the networks are back at step 20" in capsys.readouterr().err
-    assert path.read_bytes() == before
-    assert path.read_bytes() == before or Run.load(path).history.steps == 20
+    after, _ = gu.load_tensors(path)
+    assert after.keys() == before.keys() and all(torch.equal(tensor, before[k]) for k, tensor in after.items())
     monkeypatch.setitem(RECIPES, "gaussian-1d", sound)
     assert main([*train, "5", "--resume"]) == 0
 
