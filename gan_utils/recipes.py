@@ -21,6 +21,7 @@ from . import losses, models
 from .checkpoints import load_tensors, save_tensors
 from .data import gaussian_1d, gaussian_noise, grid, grid_centres, load_mnist, ring, ring_centres, uniform_noise
 from .health import Health, diagnose
+from .letters import frechet_letters, frechet_letters_floor, letter_logits, load_letters
 from .losses import GanLoss
 from .metrics import count_modes, digit_logits, frechet_digits, frechet_floor, wasserstein_1d
 from .penalties import gradient_penalty, r1_penalty
@@ -29,6 +30,7 @@ from .training import CHECK_EVERY, ExponentialAverage, History, d_step, fit, g_s
 
 Labels = Tensor | None
 Draw = Callable[[int, torch.Generator], tuple[Tensor, Labels]]
+LETTERS = "ABCDE"
 NOISE = {"gaussian": gaussian_noise, "uniform": uniform_noise}
 
 
@@ -56,6 +58,24 @@ def _measure_digits(x: Tensor, y: Labels) -> dict[str, float]:
     figures = {"frechet": frechet_digits(x)}
     if y is not None:  # a conditional generator: does the classifier see the digit that was asked for?
         figures["accuracy"] = float((digit_logits(x).argmax(dim=1) == y.cpu()).float().mean())
+    return figures
+
+
+def _letters(device: torch.device) -> Draw:
+    """Draws from 20,000 letters A to E of the training fonts, jittered once; the classes are 0 to 4."""
+    letters = load_letters(20_000, letters=LETTERS, generator=seeded(0), device=device)
+
+    def draw(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        index = torch.randint(len(letters), (n,), generator=generator, device=letters.images.device)
+        return letters.images[index], letters.letter[index]
+
+    return draw
+
+
+def _measure_letters(x: Tensor, y: Labels) -> dict[str, float]:
+    figures = {"frechet": frechet_letters(x, letters=LETTERS)}
+    if y is not None:
+        figures["accuracy"] = float((letter_logits(x).letter.argmax(dim=1).cpu() == y.cpu()).float().mean())
     return figures
 
 
@@ -93,6 +113,12 @@ TASKS = {
         load=_mnist,
         measure=_measure_digits,
         perfect=lambda n: {"frechet": frechet_floor(n), "accuracy": 0.9943},  # the classifier's on test digits
+    ),
+    "letters": Task(
+        load=_letters,
+        measure=_measure_letters,
+        # the judge was trained on these fonts, and reads all of them
+        perfect=lambda n: {"frechet": frechet_letters_floor(n, letters=LETTERS), "accuracy": 1.0},
     ),
 }
 
@@ -198,6 +224,19 @@ RECIPES = {
         discriminator="conditional_discriminator",
         latent_dim=64,
         classes=10,
+        lr_g=4e-3,
+        lr_d=2e-3,
+        lr_half=4000.0,
+        r1_gamma=0.3,
+    ),
+    "letters": Recipe(
+        task="letters",
+        generator="conditional_generator",
+        generator_arguments={"classes": len(LETTERS)},
+        discriminator="conditional_discriminator",
+        discriminator_arguments={"classes": len(LETTERS)},
+        latent_dim=64,
+        classes=len(LETTERS),
         lr_g=4e-3,
         lr_d=2e-3,
         lr_half=4000.0,

@@ -593,3 +593,18 @@ def test_json_lines_hold_figures_of_their_own_step(tmp_path, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["step"] for line in lines] == [0, 2, 4, 4]
     assert len({line["w1"] for line in lines[:3]}) == 3
+
+
+def test_letters_are_those_of_the_training_fonts_and_so_are_their_figures():
+    """The data through its own measure: all read rightly; letters shifted by one: none; F to J: far away."""
+    from gan_utils.recipes import TASKS
+
+    task = TASKS["letters"]
+    x, y = task.load(torch.device("cpu"))(600, gu.seeded(0))
+    assert set(y.tolist()) == {0, 1, 2, 3, 4}
+    figures, perfect = task.measure(x, y), task.perfect(600)
+    assert figures["accuracy"] == pytest.approx(perfect["accuracy"], abs=0.01)
+    assert figures["frechet"] < 2 * perfect["frechet"]
+    assert task.measure(x, (y + 1) % 5)["accuracy"] < 0.01
+    others = gu.load_letters(600, letters="FGHIJ", generator=gu.seeded(0))
+    assert task.measure(others.images, None)["frechet"] > 10 * perfect["frechet"]
