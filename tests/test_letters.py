@@ -40,6 +40,7 @@ def test_letters_have_the_range_and_the_labels_promised(device):
     got = gu.load_letters(500, generator=gu.seeded(0, device), device=device)
     assert got.images.shape == (500, 1, 28, 28) and got.images.dtype == torch.float32
     gu.check_images(got.images)
+    assert float(got.images.min()) == -1 and float(got.images.max()) == 1  # paper, and the middle of a bold stroke
     assert len(got) == 500 and got.images.device.type == device.type
     for name, classes in module.HEADS.items():
         label = getattr(got, name)
@@ -121,6 +122,21 @@ def test_labels_say_what_the_pictures_show():
     assert float((slanted > upright).float().mean()) > 0.95
 
 
+def test_letters_are_the_ones_named():
+    """In upright block capitals I is the narrowest and M or W the widest; L or J hangs lowest, F, T or P sits highest."""
+    wanted = {"style": "block", "slant": "upright"}
+    images = {c: ink(clean(44, letters=c, **wanted).images).squeeze(1) for c in gu.ALPHABET}
+    width = {c: float((x > 0.1).any(1).sum(1).float().mean()) for c, x in images.items()}
+    assert min(width, key=width.get) == "I" and max(width, key=width.get) in "MW"
+    down = {c: float((x * torch.arange(28.0).view(28, 1)).sum() / x.sum()) for c, x in images.items()}
+    assert max(down, key=down.get) in "LJ" and min(down, key=down.get) in "FTP"
+
+
+def test_labels_of_style_are_those_of_the_fonts():
+    got, fonts = gu.load_letters(200, generator=gu.seeded(0)), gu.letter_fonts()
+    assert [fonts[i]["style"] for i in got.font.tolist()] == [gu.STYLES[i] for i in got.style.tolist()]
+
+
 def test_fonts_are_split_evenly():
     fonts = gu.letter_fonts()
     split = [(f["split"], f["style"]) for f in fonts]
@@ -167,6 +183,7 @@ def test_sizes():
         ({"weight": 700}, "weight must be 'light', 'bold' or None for both, got 700"),
         ({"split": "val"}, "split must be 'train' or 'test', got 'val'"),
         ({"jitter": -1.0}, r"jitter must lie in 0 \(none\) to 2 \(twice the usual\), got -1.0"),
+        ({"jitter": 2.5}, "jitter must lie in"),
         ({"jitter": math.nan}, "jitter must lie in"),
         ({"n": 0}, "n must be a whole number, 1 or more; got 0"),
     ],
