@@ -123,7 +123,7 @@ def test_labels_say_what_the_pictures_show():
 
 
 def test_letters_are_the_ones_named():
-    """In upright block capitals I is the narrowest and M or W the widest; L or J hangs lowest, F, T or P sits highest."""
+    """In upright block capitals I is the narrowest, M or W the widest; L or J hangs lowest, F, T or P sits highest."""
     wanted = {"style": "block", "slant": "upright"}
     images = {c: ink(clean(44, letters=c, **wanted).images).squeeze(1) for c in gu.ALPHABET}
     width = {c: float((x > 0.1).any(1).sum(1).float().mean()) for c, x in images.items()}
