@@ -10,6 +10,7 @@ import subprocess
 import numpy as np
 import ot
 import pytest
+import test_jupyterlab
 import torch
 import traitlets
 from axe_playwright_python.sync_playwright import Axe
@@ -721,3 +722,37 @@ def test_steps_a_second_are_reported(visit, record_property):
     record_property("steps_per_second", took)
     print(f"laboratory: {took:.0f} steps a second")
     assert took > 0
+
+
+# ----------------------------------------------------------------------------------------- JupyterLab
+
+lab = test_jupyterlab.lab  # a JupyterLab of its own, on a notebook of these cells
+CELLS = (
+    "from gan_utils.widgets import Laboratory\nlab = Laboratory('collapse', seed=2)\nlab",
+    "lab.settings = {**lab.settings, 'width_g': 8}\nlab.playing = True\nprint('from Python:', lab.settings['width_g'])",
+)
+
+
+@pytest.fixture
+def cells(monkeypatch):
+    monkeypatch.setattr(test_jupyterlab, "CELLS", CELLS)
+
+
+@pytest.mark.browser
+def test_live_in_jupyterlab(browser, cells, lab):
+    """Python sets a setting and starts it; the view follows, trains, and a key changes the setting in turn."""
+    page = browser.new_context(viewport={"width": 1400, "height": 2400}).new_page()
+    page.goto(f"{lab}/lab/tree/live.ipynb?reset")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
+                           timeout=60_000)
+    page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.wait_for_selector("text=from Python: 8", timeout=120_000)
+    page.wait_for_function(f"{LAB}?.state()?.steps > 5", timeout=60_000)
+    width = page.get_by_role("combobox", name="Width of G")
+    assert width.input_value() == "8"
+    width.focus()
+    page.keyboard.press("ArrowDown")  # JupyterLab takes arrow keys unless the demonstration keeps them
+    assert width.input_value() == "16"
+    page.wait_for_function(f"{LAB}.state()?.steps > 5", timeout=60_000)
+    page.context.close()

@@ -293,7 +293,7 @@ const CSS = `
 .gan-laboratory .flow li { margin: 0; padding: .1rem .5rem; border: 1.5px solid var(--line); border-radius: .45rem; }
 .gan-laboratory .flow li.way { border: 0; padding: 0; color: var(--soft); }
 .gan-laboratory .flow li.on { border-color: var(--a); background: var(--a); color: var(--paper); }
-.gan-laboratory .phase { min-height: 2.9em; font-size: .92em; }
+.gan-laboratory .phase { min-height: 2.9em; font-size: .92em; margin-bottom: .5rem; }
 .gan-laboratory .tiles { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .5rem; margin: 0 0 .6rem; }
 .gan-laboratory .tiles > div { background: var(--wash); border-radius: .5rem; padding: .35rem .6rem; min-width: 0; }
 .gan-demo.gan-laboratory .tiles dt { font-size: .8em; font-weight: 400; color: var(--soft); line-height: 1.25; margin: 0; }
@@ -336,7 +336,7 @@ const PULL = { 1: 0.6, 2: 0.22 }; // length in data units of a pull of 1
 const SPEEDS = [["slow", "slow motion"], [20, "20 steps a second"], [200, "200 steps a second"], ["", "as fast as it can"]];
 const PHASES = [
   { on: ["z", "G", "fakes", "x"], say: "D\u2019s turn. G makes fakes of new noise, and as many data are drawn." },
-  { on: ["fakes", "x", "D"], say: "D looks at both. Its answer is the colour behind the points: blue for real, orange for fake." },
+  { on: ["fakes", "x", "D"], say: "D looks at both. Its answer is the colour behind them, blue for real; on the line, the dashed curve." },
   { on: ["D"], say: "D\u2019s loss counts its mistakes, and D takes one step down it. G stays as it is.", act: "d" },
   { on: ["z", "G", "fakes"], say: "G\u2019s turn. New noise, new fakes; the data are not asked." },
   { on: ["fakes", "D"], say: "D tells each fake which way it would look more real: the arrows, minus the slope of G\u2019s loss." },
@@ -572,7 +572,7 @@ function render({ model, el }) {
     navigator.clipboard ? navigator.clipboard.writeText(address).then(copied, shown) : shown();
   }), told);
   const clear = button("Clear the drawing", () => set({ drawn: [] }));
-  const setup = make("details", { className: "setup hide", open: root.clientWidth > 700 || el.clientWidth > 700 },
+  const setup = make("details", { className: "setup hide", open: innerWidth > 700 },
     make("summary", {}, "The set-up: change anything, and it starts again from step 0"),
     make("div", { className: "groups" }, ...groups),
     make("div", { className: "row bar" },
