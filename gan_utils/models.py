@@ -200,7 +200,7 @@ class ConditionalDiscriminator(nn.Module):
 
 
 class ProjectionDiscriminator(nn.Module):
-    """D(x, y) = head(h) + h . v_y, h = features(x), v_y a learnt vector of the class (Miyato and Koyama 2018, eq. 3).
+    """D(x, y) = head(h) + h . v_y, h = features(x), v_y a learnt vector of the class (Miyato and Koyama 2018, figure 1d).
 
     `features` ends in vectors (batch, width).
     """

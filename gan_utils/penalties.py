@@ -34,7 +34,7 @@ def r1_penalty(D: Critic, x: Tensor) -> Tensor:
 
 
 def r2_penalty(D: Critic, fake: Tensor) -> Tensor:
-    """E[|grad D(G(z))|^2] on fakes (Mescheder et al. 2018, section 4.1, without its gamma / 2).
+    """E[|grad D(G(z))|^2] on fakes (Mescheder et al. 2018, eq. 10, without its gamma / 2).
 
     Scalar, 0 or more. The fakes are points here: nothing flows back into G.
     """
@@ -112,7 +112,7 @@ class SpectralNorm(nn.Module):
         matrix = weight.flatten(1)
         if self.training:
             self._iterate(matrix)
-        # u and v are constants here: the slope of the largest singular value is u v^T (eq. 10)
+        # u and v are constants here: the slope of the largest singular value is u v^T
         return weight / (self.u @ matrix @ self.v)
 
 

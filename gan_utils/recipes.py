@@ -144,7 +144,7 @@ class Recipe:
     d_steps_per_g: int = 1
     r1_gamma: float = 0.0  # R1 enters as gamma / 2 times the penalty
     gp_lambda: float = 0.0  # the gradient penalty of WGAN-GP
-    penalty_every: int = 8  # lazy: each 8th D step, eight times as strong (Karras et al. 2020, appendix B)
+    penalty_every: int = 8  # lazy: each 8th D step, eight times as strong (Karras et al. 2020, section 3.1)
     ema_decay: float = 0.998
 
 

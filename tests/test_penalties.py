@@ -215,7 +215,7 @@ def test_spectral_norm_makes_the_largest_singular_value_one():
 
 
 def test_spectral_norm_sends_back_the_slope_of_w_over_sigma():
-    """d/dW <C, W / s> = C / s - <C, W> / s^2 u v^T, with u, v the exact singular vectors (eq. 10 there)."""
+    """d/dW <C, W / s> = C / s - <C, W> / s^2 u v^T, with u, v the exact singular vectors."""
     D = normalised((4, 3))
     for _ in range(200):
         D(points(2, 4))
