@@ -267,7 +267,7 @@ FAULTS = [
         "models",
         "conv_generator(latent_dim + classes, width=width, generator=generator)",
         "conv_generator(latent_dim + classes, width=width)",
-        "recipes:seed_decides",
+        "models:conditional_networks",
     ),
     # who moves, in which mode, from which gradient; counts; the average
     Fault("training", "with frozen(G), torch.no_grad():", "with torch.no_grad():", "training"),
@@ -359,43 +359,58 @@ FAULTS = [
     Fault("training", "                a.copy_(b)\n", "                pass\n", "training"),
     Fault("training", "copy.deepcopy(G).eval()", "G.eval()", "training"),
     Fault("training", "copy.deepcopy(G).eval()", "copy.deepcopy(G)", "training"),
-    Fault("training", "zip(given, wanted, strict=True)", "zip(given, given, strict=True)", "training"),
-    Fault("training", "zip(given, wanted, strict=True)", "zip(wanted, given, strict=True)", "training"),
-    Fault("training", "((y,), (y_fake,))", "((y,), (y,))", "training"),
-    Fault("training", "D(G(z, *wanted), *wanted))", "D(G(z, *wanted), *(w.flip(0) for w in wanted)))", "training"),
-    Fault("training", "if (y is None) != (y_fake is None):", "if False:", "training"),
+    Fault("training", "zip(given, wanted, strict=True)", "zip(given, given, strict=True)", "training:conditional"),
+    Fault("training", "zip(given, wanted, strict=True)", "zip(wanted, given, strict=True)", "training:conditional"),
+    Fault("training", "((y,), (y_fake,))", "((y,), (y,))", "training:conditional"),
+    Fault(
+        "training",
+        "D(G(z, *wanted), *wanted))",
+        "D(G(z, *wanted), *(w.flip(0) for w in wanted)))",
+        "training:conditional",
+    ),
+    Fault("training", "if (y is None) != (y_fake is None):", "if False:", "training:conditional"),
     Fault("training", "if not largest <= EXPLODED:", "if largest > EXPLODED:", "training"),
     Fault("training", "EXPLODED = 1e5", "EXPLODED = 1e9", "training"),
     Fault("training", "min(bad, key=", "max(bad, key=", "properties:earliest"),
     Fault("training", "guard = _Guard(keep, history.steps)", "guard = _Guard(keep, 0)", "recipes:diverged"),
     Fault("training", "                if interrupt.asked:\n", "                if False:\n", "training"),
     # freezing, streams, files
-    Fault("runtime", "            norm.track_running_stats = False\n", "            pass\n", "runtime"),
-    Fault("runtime", "p.requires_grad_(flag)", "p.requires_grad_(True)", "runtime"),
-    Fault("runtime", "            norm.track_running_stats = flag\n", "            pass\n", "runtime"),
+    Fault("runtime", "            norm.track_running_stats = False\n", "            pass\n", "runtime:not light"),
+    Fault("runtime", "p.requires_grad_(flag)", "p.requires_grad_(True)", "runtime:not light"),
+    Fault("runtime", "            norm.track_running_stats = flag\n", "            pass\n", "runtime:not light"),
     Fault(
         "runtime",
         "    finally:\n        for p, flag in needs_grad:",
         "    except ZeroDivisionError:\n        for p, flag in needs_grad:",
-        "runtime",
+        "runtime:not light",
     ),
-    Fault("runtime", "m.training = mode", "m.training = True", "runtime"),
-    Fault("runtime", "for module in modules for m in module.modules()]", "for m in modules]", "runtime"),
-    Fault("runtime", "            module.eval()\n", "            pass\n", "runtime"),
-    Fault("runtime", "        with torch.no_grad():\n            yield\n", "        yield\n", "runtime"),
-    Fault("runtime", "torch.Generator(device=device).manual_seed(seed)", "torch.manual_seed(seed)", "runtime"),
-    Fault("runtime", "torch.Generator(device=device).manual_seed(seed)", "torch.Generator(device=device)", "runtime"),
-    Fault("runtime", "os.replace(temporary, path)", "path.write_bytes(data)", "runtime"),
-    Fault("runtime", "        os.unlink(temporary)\n", "        pass\n", "runtime"),
-    Fault("runtime", "0o666 & ~_umask()", "0o600", "runtime"),
-    Fault("runtime", "    os.umask(mask)\n", "", "runtime"),
+    Fault("runtime", "m.training = mode", "m.training = True", "runtime:not light"),
+    Fault("runtime", "for module in modules for m in module.modules()]", "for m in modules]", "runtime:not light"),
+    Fault("runtime", "            module.eval()\n", "            pass\n", "runtime:not light"),
+    Fault("runtime", "        with torch.no_grad():\n            yield\n", "        yield\n", "runtime:not light"),
+    Fault(
+        "runtime",
+        "torch.Generator(device=device).manual_seed(seed)",
+        "torch.manual_seed(seed)",
+        "runtime:not light",
+    ),
+    Fault(
+        "runtime",
+        "torch.Generator(device=device).manual_seed(seed)",
+        "torch.Generator(device=device)",
+        "runtime:not light",
+    ),
+    Fault("runtime", "os.replace(temporary, path)", "path.write_bytes(data)", "runtime:not light"),
+    Fault("runtime", "        os.unlink(temporary)\n", "        pass\n", "runtime:not light"),
+    Fault("runtime", "0o666 & ~_umask()", "0o600", "runtime:not light"),
+    Fault("runtime", "    os.umask(mask)\n", "", "runtime:not light"),
     Fault(
         "runtime",
         "if isinstance(value, bool) or not isinstance(value, int) or value < least",
         "if not isinstance(value, int) or value < least",
-        "runtime",
+        "runtime:not light",
     ),
-    Fault("runtime", "not torch.isfinite(x).all()", "torch.isnan(x).any()", "runtime"),
+    Fault("runtime", "not torch.isfinite(x).all()", "torch.isnan(x).any()", "runtime:not light"),
     Fault("runtime", "            part.training = False\n", "            pass\n", "penalties:rests_when_frozen"),
     Fault("runtime", "            part.training = True\n", "            pass\n", "penalties:rests_when_frozen"),
     Fault("runtime", "            signal.signal(signal.SIGINT, self._before)\n", "            pass\n", "training:ctrl"),
@@ -481,7 +496,7 @@ FAULTS = [
     Fault("metrics", "    features = features.double()\n", "", "metrics"),
     Fault("metrics", "- 2 * inner.sqrt().sum()", "- inner.sqrt().sum()", "metrics"),
     Fault("metrics", "root_a @ cov_b @ root_a", "root_a @ root_a @ cov_b", "metrics"),
-    Fault("metrics", "values.clamp(min=0).sqrt()", "values.sqrt()", "metrics"),
+    Fault("metrics", "values.clamp(min=0).sqrt()", "values.sqrt()", "properties:few_samples"),
     Fault(
         "metrics",
         "(mean_a - mean_b).square().sum() + covariances",
@@ -516,7 +531,7 @@ FAULTS = [
         "metrics",
         "near, nearest = distances[:, 0] <= within * std, nearest[:, 0]",
         "near, nearest = distances[:, 0] <= within * std**2, nearest[:, 0]",
-        "metrics:modes",
+        "recipes:perfect_samples",
     ),
     Fault(
         "metrics",
@@ -789,7 +804,7 @@ FAULTS = [
         'look = {"measure_every": 500,',
         "recipes:json_lines_hold",
     ),
-    Fault("__main__", "    run.save(path)  # not where", "    pass  # not where", "recipes:train_sample"),
+    Fault("__main__", "    run.save(path)  # not where", "    pass  # not where", "recipes:diverged_run_leaves"),
     # who has the upper hand, and whether samples vary
     Fault(
         "health",
@@ -823,14 +838,14 @@ def main(modules: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         original = copy_of_the_tree(ROOT, Path(scratch) / "original")  # as it is now: somebody may be working on it
         slots = [copy_of_the_tree(original, Path(scratch) / str(i)) for i in range(os.cpu_count() or 1)]
-        for fault, verdict, log in trials(unharmed(chosen), original, slots):
+        for fault, verdict, log, _ in trials(unharmed(chosen), original, slots):
             if verdict != "SURVIVED":
                 print(f"tests of {fault.tests} fail without any fault:\n{log[-3000:]}")
                 return 1
-        for fault, verdict, log in trials(chosen, original, slots):
+        for fault, verdict, log, seconds in trials(chosen, original, slots):
             tally[verdict] = tally.get(verdict, 0) + 1
             change = f"{brief(fault.old)} -> {brief(fault.new)}"
-            print(f"{verdict:<9} {fault.module:<11} {change}  {noticed(log)}", flush=True)
+            print(f"{verdict:<9}{seconds:>5.1f} s  {fault.module:<11} {change}  {noticed(log)}", flush=True)
     caught = tally.pop("caught", 0)
     others = "".join(f", {n} {verdict}" for verdict, n in tally.items())
     print(f"{len(chosen)} faults: {caught} caught{others}; {time.monotonic() - start:.0f} s")
@@ -860,8 +875,8 @@ def unharmed(faults: list[Fault]) -> list[Fault]:
     return [Fault("", "", "", f if "" in keywords[f] else f"{f}:{' or '.join(sorted(keywords[f]))}") for f in files]
 
 
-def trials(faults: list[Fault], original: Path, slots: list[Path]) -> Iterator[tuple[Fault, str, str]]:
-    """Yields (fault, verdict, log) as the trials end, one at a time in each of `slots`."""
+def trials(faults: list[Fault], original: Path, slots: list[Path]) -> Iterator[tuple[Fault, str, str, float]]:
+    """Yields (fault, verdict, log, seconds) as the trials end, one at a time in each of `slots`."""
     waiting, free, running = list(reversed(faults)), list(slots), {}
     try:
         while waiting or running:
@@ -871,13 +886,13 @@ def trials(faults: list[Fault], original: Path, slots: list[Path]) -> Iterator[t
                     running[fork(folder, fault.tests)] = (fault, folder, time.monotonic())
                 else:
                     free.append(folder)
-                    yield fault, "STALE", "(its text is not there exactly once)"
+                    yield fault, "STALE", "(its text is not there exactly once)", 0.0
             for pid, status in ended(running):
-                fault, folder, _ = running.pop(pid)
+                fault, folder, since = running.pop(pid)
                 free.append(folder)
                 stopped = os.WIFSIGNALED(status)  # too slow, or crashed: noticed, too
                 verdict = "caught" if stopped else VERDICT.get(os.WEXITSTATUS(status), "BROKEN")
-                yield fault, verdict, (folder / "log").read_text(errors="replace")
+                yield fault, verdict, (folder / "log").read_text(errors="replace"), time.monotonic() - since
     finally:
         for pid in running:
             kill(pid)

@@ -212,6 +212,14 @@ def test_class_vectors_are_about_as_long_as_one_and_come_from_the_stream(width):
     assert all(torch.equal(v, twin.state_dict()[k]) for k, v in D.state_dict().items())
 
 
+@pytest.mark.parametrize("build", [gu.conditional_generator, gu.conditional_discriminator])
+def test_conditional_networks_are_drawn_from_their_stream(build):
+    """Equal seeds, equal weights, class vectors included; another seed, others in every weight."""
+    first, again, other = (list(build(generator=gu.seeded(seed)).parameters()) for seed in (0, 0, 1))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first, other, strict=True) if a.ndim > 1)
+
+
 def test_conditional_discriminator_shows_its_body_the_planes():
     D = gu.ConditionalDiscriminator(nn.Identity(), 10)
     x, y = torch.randn(2, 1, 28, 28, generator=gu.seeded(1)), torch.tensor([7, 0])

@@ -244,6 +244,16 @@ def test_frechet_distance_knows_no_axes(seed, scale):
     assert distance(x, level + 3) == pytest.approx(distance(x, level) + 27, rel=1e-9)
 
 
+@given(n=st.integers(2, 5), d=st.integers(6, 12), seed=SEEDS)
+def test_frechet_distance_of_few_samples_is_a_number(n, d, seed):
+    """n samples span n - 1 of d directions; rounding turns some of the zero eigenvalues negative, and no root NaN.
+
+    0 to itself up to the root of that rounding: d sqrt(1e-15) is below 1e-5 for entries of size 1.
+    """
+    statistics = gu.mean_and_covariance(points(n, d, seed=seed))
+    assert gu.frechet_distance(*statistics, *statistics) == pytest.approx(0.0, abs=1e-5)
+
+
 @given(x=st.lists(st.floats(-10, 10), min_size=3, max_size=9), scale=st.floats(0.1, 10), shift=st.floats(-10, 10))
 def test_kurtosis_has_no_unit(x, scale, shift):
     """The same for a x + b, and never below -2 (the fourth moment is at least the squared second)."""
