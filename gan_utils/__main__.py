@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import recipes
 from .checkpoints import load_generator, shipped_path
-from .recipes import RECIPES, TASKS, Run, check_labels, in_turn, measure, print_json, sample, save_every
+from .recipes import RECIPES, Run, check_labels, in_turn, print_json, sample, save_every
 from .runtime import check_count, pick_device, seeded, write_atomic
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -60,15 +61,17 @@ def draw(arguments: argparse.Namespace) -> int:
 def evaluate(arguments: argparse.Namespace) -> int:
     """Print the figures of a checkpoint beside those of perfect samples, as many."""
     G, header = load_generator(_find(arguments.checkpoint), device=pick_device(arguments.device))
-    figures = measure(G, header, arguments.n, seed=arguments.seed)
-    perfect = TASKS[header["task"]].perfect(arguments.n)
+    check_count("n", arguments.n, least=10)  # the audit looks at neighbours
+    figures = recipes.evaluate(G, header, arguments.n, seed=arguments.seed)
     if arguments.json:
-        floors = {f"{name}_perfect": perfect[name] for name in figures}
-        print(json.dumps({"n": arguments.n, "seed": arguments.seed, **figures, **floors}))
+        values = {name: value for name, (value, _) in figures.items()}
+        perfect = {f"{name}_perfect": value for name, (_, value) in figures.items()}
+        print(json.dumps({"n": arguments.n, "seed": arguments.seed, **values, **perfect}))
     else:
         print(f"{'figure':<12}{'value':>10}{'perfect':>10}{'ratio':>8}")
-        for name, value in figures.items():
-            print(f"{name:<12}{value:>10.4g}{perfect[name]:>10.4g}{value / perfect[name]:>8.3g}")
+        for name, (value, perfect) in figures.items():
+            ratio = f"{value / perfect:.3g}" if perfect > 0.01 else "-"  # the kernel distance's is 0, give or take
+            print(f"{name:<12}{value:>10.4g}{perfect:>10.4g}{ratio:>8}")
     return 0
 
 

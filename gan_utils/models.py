@@ -200,9 +200,9 @@ class ConditionalDiscriminator(nn.Module):
 
 
 class ProjectionDiscriminator(nn.Module):
-    """D(x, y) = head(h) + h . v_y, h = features(x), v_y a learnt vector of the class (Miyato and Koyama 2018, figure 1d).
+    """D(x, y) = head(h) + h . v_y, with h = features(x) and a learnt vector v_y for each class.
 
-    `features` ends in vectors (batch, width).
+    Miyato and Koyama 2018, figure 1d. `features` ends in vectors (batch, width).
     """
 
     def __init__(
