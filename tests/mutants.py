@@ -698,8 +698,8 @@ FAULTS = [
     ),
     Fault(
         "recipes",
-        'task.load(torch.device("cpu"))(n, seeded(seed + 1))[1]',
-        'in_turn(n, header["classes"])',
+        'labels = TASKS[header["task"]].load(torch.device("cpu"))(n, seeded(seed + 1))[1]',
+        'labels = in_turn(n, header["classes"])',
         "recipes:figures_ask",
     ),
     Fault(
@@ -745,6 +745,19 @@ FAULTS = [
     Fault("recipes", "_perfect_modes, 25)", "_perfect_modes, 8)", "recipes:perfect"),
     Fault("recipes", "(count - 1) / (2 * n)", "count / n", "recipes:perfect_figures"),
     Fault("recipes", "return CHECK_EVERY, hook", "return 10, hook", "recipes:save_every"),
+    Fault("recipes", "task.audit(x), task.perfect(n)", "task.audit(x), task.perfect(10_000)", "recipes:pairs_each"),
+    Fault(
+        "recipes",
+        "(value, held_out[name]) for name, value in audited.items()",
+        "(held_out[name], value) for name, value in audited.items()",
+        "recipes:pairs_each",
+    ),
+    Fault(
+        "recipes",
+        "precision_recall(real=real, fake=fake)",
+        "precision_recall(real=fake, fake=fake)",
+        "recipes:audit",
+    ),
     # exit codes, floors, options
     Fault(
         "__main__",
@@ -781,14 +794,13 @@ FAULTS = [
         'print(f"gan_utils: {error}")',
         "recipes:bad_input",
     ),
-    Fault("__main__", ".perfect(arguments.n)", ".perfect(10_000)", "recipes:evaluate_prints"),
     Fault(
         "__main__",
-        "measure(G, header, arguments.n, seed=arguments.seed)",
-        "measure(G, header, arguments.n)",
+        "recipes.evaluate(G, header, arguments.n, seed=arguments.seed)",
+        "recipes.evaluate(G, header, arguments.n)",
         "recipes:evaluate_prints",
     ),
-    Fault("__main__", "{value / perfect[name]:>8.3g}", "{perfect[name] / value:>8.3g}", "recipes:evaluate_prints"),
+    Fault("__main__", 'f"{value / perfect:.3g}"', 'f"{perfect / value:.3g}"', "recipes:evaluate_prints"),
     Fault(
         "__main__",
         "if arguments.steps is None and arguments.seconds is None",
