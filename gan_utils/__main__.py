@@ -12,7 +12,7 @@ from torch import Tensor
 
 from . import recipes
 from .checkpoints import load_generator, shipped_path
-from .recipes import RECIPES, Run, check_labels, in_turn, print_json, sample, save_every
+from .recipes import RECIPES, Run, in_turn, print_json, sample, save_every
 from .runtime import check_count, pick_device, seeded, write_atomic
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -102,7 +102,7 @@ def _labels(wanted: str | None, n: int, header: dict) -> Tensor | None:
         listed = torch.tensor([int(word) for word in wanted.split(",")])
     except ValueError:
         raise ValueError(f"--labels {wanted!r}: need 'balanced', or classes between commas: 3 or 1,7") from None
-    return check_labels(listed[torch.arange(n) % len(listed)], n, classes)
+    return listed[in_turn(n, len(listed))]  # `sample` checks the range
 
 
 def _find(checkpoint: str) -> Path:

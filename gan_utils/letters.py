@@ -20,10 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .checkpoints import load_tensors
-from .data import check_images
-from .metrics import frechet_distance, mean_and_covariance
+from .metrics import frechet_distance, in_batches, mean_and_covariance
 from .models import init_weights
-from .runtime import check_count, evaluating, seeded
+from .runtime import check_count, seeded
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 STYLES = ("block", "script")
@@ -195,10 +194,7 @@ def letter_classifier(kind: str = "judge") -> LetterClassifier:
 
 def letter_features(images: Tensor, *, kind: str = "judge", batch_size: int = 100) -> Tensor:
     """Features (n, 64) of images (n, 1, 28, 28) in [-1, 1] by a shipped classifier."""
-    check_images(images)
-    classifier = letter_classifier(kind).to(images.device)
-    with evaluating(classifier):
-        return torch.cat([classifier.features(chunk) for chunk in images.split(batch_size)])
+    return torch.cat(in_batches(letter_classifier(kind), "features", images, batch_size))
 
 
 def letter_logits(images: Tensor, *, kind: str = "judge", batch_size: int = 100) -> LetterLogits:
@@ -206,10 +202,7 @@ def letter_logits(images: Tensor, *, kind: str = "judge", batch_size: int = 100)
 
     Without gradients: to follow one, call `letter_classifier("guide")` itself.
     """
-    check_images(images)
-    classifier = letter_classifier(kind).to(images.device)
-    with evaluating(classifier):
-        chunks = [classifier(chunk) for chunk in images.split(batch_size)]
+    chunks = in_batches(letter_classifier(kind), "forward", images, batch_size)
     return LetterLogits(*(torch.cat(parts) for parts in zip(*chunks, strict=True)))
 
 

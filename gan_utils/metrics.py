@@ -11,7 +11,7 @@ from importlib import resources
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .checkpoints import load_tensors
 from .data import check_images, load_mnist
@@ -91,12 +91,12 @@ def digit_classifier() -> DigitClassifier:
 
 def digit_features(images: Tensor, *, batch_size: int = 100) -> Tensor:
     """Features (n, 64) of images (n, 1, 28, 28) in [-1, 1], in the shipped classifier, on the images' device."""
-    return _in_batches("features", images, batch_size)
+    return torch.cat(in_batches(digit_classifier(), "features", images, batch_size))
 
 
 def digit_logits(images: Tensor, *, batch_size: int = 100) -> Tensor:
     """Logits (n, 10) of images (n, 1, 28, 28) in [-1, 1] by the shipped classifier."""
-    return _in_batches("forward", images, batch_size)
+    return torch.cat(in_batches(digit_classifier(), "forward", images, batch_size))
 
 
 def frechet_digits(images: Tensor) -> float:
@@ -386,11 +386,12 @@ def _slack(x: Tensor, y: Tensor) -> float:
     return 1e-11 * float(x.square().sum(dim=1).max() + y.square().sum(dim=1).max())
 
 
-def _in_batches(method: str, images: Tensor, batch_size: int) -> Tensor:
+def in_batches(classifier: nn.Module, method: str, images: Tensor, batch_size: int) -> list:
+    """What the classifier's method says of each batch of images (n, 1, 28, 28), in eval mode, on their device."""
     check_images(images)
-    classifier = digit_classifier().to(images.device)
+    classifier = classifier.to(images.device)
     with evaluating(classifier):
-        return torch.cat([getattr(classifier, method)(chunk) for chunk in images.split(batch_size)])
+        return [getattr(classifier, method)(chunk) for chunk in images.split(batch_size)]
 
 
 @functools.cache

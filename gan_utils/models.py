@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .runtime import check_count
+from .runtime import check_count, check_labels
 
 
 def mlp(
@@ -148,13 +148,13 @@ def join_one_hot(z: Tensor, y: Tensor, classes: int, *, scale: float = 1.0) -> T
 
     One entry of size `scale` stands beside d of size about 1: at d = 64 it has 1/65 of the energy.
     """
-    _check_labels(z, y, classes)
+    check_labels(y, len(z))
     return torch.cat([z, scale * F.one_hot(y, classes).to(z)], dim=1)
 
 
 def join_class_planes(x: Tensor, y: Tensor, classes: int) -> Tensor:
     """(n, c, h, w) and classes (n,) to (n, c + classes, h, w): plane k is 1 where the class is k, 0 elsewhere."""
-    _check_labels(x, y, classes)
+    check_labels(y, len(x))
     planes = F.one_hot(y, classes).to(x)[:, :, None, None]
     return torch.cat([x, planes.expand(-1, -1, *x.shape[2:])], dim=1)
 
@@ -183,7 +183,7 @@ class ConditionalGenerator(nn.Module):
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         if self.embedding is None:
             return self.body(join_one_hot(z, y, self.classes, scale=self.scale))
-        _check_labels(z, y, self.classes)
+        check_labels(y, len(z))
         return self.body(torch.cat([z, self.scale * self.embedding(y)], dim=1))
 
 
@@ -215,7 +215,7 @@ class ProjectionDiscriminator(nn.Module):
         self.embedding = _embedding(classes, width, generator)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        _check_labels(x, y, self.classes)
+        check_labels(y, len(x))
         h = self.features(x)
         return self.head(h) + (h * self.embedding(y)).sum(dim=1, keepdim=True)
 
@@ -243,12 +243,6 @@ def _embedding(classes: int, width: int, generator: torch.Generator | None) -> n
     with torch.no_grad():
         embedding.weight.normal_(0, width**-0.5, generator=generator)
     return embedding
-
-
-def _check_labels(x: Tensor, y: Tensor, classes: int) -> None:
-    """Shape and type only: looking at the values would wait for the device; `check_labels` does, at the door."""
-    if y.shape != (len(x),) or y.dtype != torch.int64:
-        raise ValueError(f"labels have shape {tuple(y.shape)}, {y.dtype}; need ({len(x)},), torch.int64")
 
 
 class DigitClassifier(nn.Module):

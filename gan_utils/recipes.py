@@ -10,7 +10,7 @@ import functools
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from .metrics import (
     wasserstein_1d,
 )
 from .penalties import gradient_penalty, r1_penalty
-from .runtime import check_count, evaluating, pick_device, seeded
+from .runtime import check_count, check_labels, evaluating, pick_device, seeded
 from .training import CHECK_EVERY, ExponentialAverage, History, d_step, fit, g_step
 
 Labels = Tensor | None
@@ -58,6 +58,7 @@ class Task:
     held_out: Callable[[int], Tensor] | None = None  # data that no generator saw, to be audited beside
 
 
+@functools.cache  # one copy of the images for all runs and every measurement
 def _mnist(device: torch.device) -> Draw:
     """Draws training digits, each time any of the 60,000: no epochs, so a run can go on from its stream alone."""
     images, labels = load_mnist("train", device=device)
@@ -78,11 +79,10 @@ def _measure_digits(x: Tensor, y: Labels) -> dict[str, float]:
 
 def _audit_digits(x: Tensor) -> dict[str, float]:
     """Chapter 5's figures, in the classifier's features, against as many training digits (10,000 at most)."""
-    real, fake = digit_features(_some_digits("train", min(len(x), 10_000))), digit_features(x.cpu())
+    (real, shares), fake = _audit_reference(min(len(x), 10_000)), digit_features(x.cpu())
     logits = digit_logits(x.cpu())
     precision, recall = precision_recall(real=real, fake=fake)
     density, coverage = density_coverage(real=real, fake=fake)
-    shares, (_, labels) = class_histogram(logits.argmax(dim=1)), load_mnist("train")
     return {
         "kernel": kernel_distance(real, fake),
         "score": classifier_score(logits),
@@ -90,15 +90,26 @@ def _audit_digits(x: Tensor) -> dict[str, float]:
         "recall": recall,
         "density": density,
         "coverage": coverage,
-        "class_tv": total_variation(shares, class_histogram(labels)),
+        "class_tv": total_variation(class_histogram(logits.argmax(dim=1)), shares),
     }
 
 
-def _some_digits(split: str, n: int) -> Tensor:
-    images, _ = load_mnist(split)
+@functools.cache
+def _audit_reference(n: int) -> tuple[Tensor, Tensor]:
+    """Features of n training digits, and the share of each class among all of them."""
+    images, labels = load_mnist("train")
+    return digit_features(_some(images, n)), class_histogram(labels)
+
+
+def _held_out_digits(n: int) -> Tensor:
+    return _some(load_mnist("test")[0], n)
+
+
+def _some(images: Tensor, n: int) -> Tensor:
     return images[torch.randperm(len(images), generator=seeded(0))[:n]]
 
 
+@functools.cache
 def _letters(device: torch.device) -> Draw:
     """Draws from 20,000 letters A to E of the training fonts, jittered once; the classes are 0 to 4."""
     letters = load_letters(20_000, letters=LETTERS, generator=seeded(0), device=device)
@@ -152,7 +163,7 @@ TASKS = {
         measure=_measure_digits,
         perfect=lambda n: {"frechet": frechet_floor(n), "accuracy": 0.9943},  # the classifier's on test digits
         audit=_audit_digits,
-        held_out=functools.partial(_some_digits, "test"),
+        held_out=_held_out_digits,
     ),
     "letters": Task(
         load=_letters,
@@ -173,7 +184,7 @@ class Recipe:
     latent_dim: int
     generator_arguments: dict[str, Any] = field(default_factory=dict)
     discriminator_arguments: dict[str, Any] = field(default_factory=dict)
-    classes: int = 0  # above 0: G(z, y) and D(x, y)
+    classes: int = 0  # above 0: G(z, y) and D(x, y), whose builders are told how many
     noise: str = "gaussian"
     loss: GanLoss = losses.non_saturating
     lr_g: float = 2e-4
@@ -187,7 +198,46 @@ class Recipe:
     penalty_every: int = 8  # lazy: each 8th D step, eight times as strong (Karras et al. 2020, section 3.1)
     ema_decay: float = 0.998
 
+    def for_generator(self) -> dict[str, Any]:
+        """What the generator is built from, its stream of random weights apart."""
+        return {"latent_dim": self.latent_dim, **self.generator_arguments, **self._of_classes()}
 
+    def for_discriminator(self) -> dict[str, Any]:
+        """The same for the discriminator."""
+        return {**self.discriminator_arguments, **self._of_classes()}
+
+    def _of_classes(self) -> dict[str, Any]:
+        return {"classes": self.classes} if self.classes else {}
+
+
+_RING = Recipe(
+    task="ring",
+    generator="toy_generator",
+    generator_arguments={"data_dim": 2, "width": 128},
+    discriminator="toy_discriminator",
+    discriminator_arguments={"data_dim": 2, "width": 128},
+    latent_dim=2,
+    lr_g=1e-3,
+    lr_d=1e-3,
+    betas=(0.5, 0.9),
+    lr_half=1000.0,
+    batch_size=256,
+    r1_gamma=0.1,
+    penalty_every=1,
+)
+_CONV = Recipe(
+    task="mnist",
+    generator="conv_generator",
+    discriminator="conv_discriminator",
+    latent_dim=64,
+    lr_g=4e-3,
+    lr_d=2e-3,
+    lr_half=4000.0,
+    r1_gamma=0.3,
+)
+_CONDITIONAL = replace(
+    _CONV, generator="conditional_generator", discriminator="conditional_discriminator", classes=10
+)
 RECIPES = {
     "gaussian-1d": Recipe(
         task="gaussian-1d",
@@ -202,36 +252,8 @@ RECIPES = {
         penalty_every=1,
         ema_decay=0.99,
     ),
-    "ring": Recipe(
-        task="ring",
-        generator="toy_generator",
-        generator_arguments={"data_dim": 2, "width": 128},
-        discriminator="toy_discriminator",
-        discriminator_arguments={"data_dim": 2, "width": 128},
-        latent_dim=2,
-        lr_g=1e-3,
-        lr_d=1e-3,
-        betas=(0.5, 0.9),
-        lr_half=1000.0,
-        batch_size=256,
-        r1_gamma=0.1,
-        penalty_every=1,
-    ),
-    "grid": Recipe(
-        task="grid",
-        generator="toy_generator",
-        generator_arguments={"data_dim": 2, "width": 128},
-        discriminator="toy_discriminator",
-        discriminator_arguments={"data_dim": 2, "width": 128},
-        latent_dim=2,
-        lr_g=1e-3,
-        lr_d=1e-3,
-        betas=(0.5, 0.9),
-        lr_half=1000.0,
-        batch_size=256,
-        r1_gamma=0.1,
-        penalty_every=1,
-    ),
+    "ring": _RING,
+    "grid": replace(_RING, task="grid"),
     "mnist-mlp": Recipe(
         task="mnist",
         generator="classic_generator",
@@ -239,53 +261,19 @@ RECIPES = {
         latent_dim=100,
         betas=(0.9, 0.999),
     ),
-    "mnist-conv": Recipe(
-        task="mnist",
-        generator="conv_generator",
-        discriminator="conv_discriminator",
-        latent_dim=64,
-        lr_g=4e-3,
-        lr_d=2e-3,
-        lr_half=4000.0,
-        r1_gamma=0.3,
-    ),
-    "mnist-wgan-gp": Recipe(
-        task="mnist",
-        generator="conv_generator",
-        discriminator="conv_discriminator",
-        latent_dim=64,
+    "mnist-conv": _CONV,
+    "mnist-wgan-gp": replace(
+        _CONV,
         loss=losses.wasserstein,
         lr_g=1e-3,
         lr_d=1e-3,
-        lr_half=4000.0,
         d_steps_per_g=2,
+        r1_gamma=0.0,
         gp_lambda=10.0,
         penalty_every=1,
     ),
-    "mnist-conditional": Recipe(
-        task="mnist",
-        generator="conditional_generator",
-        discriminator="conditional_discriminator",
-        latent_dim=64,
-        classes=10,
-        lr_g=4e-3,
-        lr_d=2e-3,
-        lr_half=4000.0,
-        r1_gamma=0.3,
-    ),
-    "letters": Recipe(
-        task="letters",
-        generator="conditional_generator",
-        generator_arguments={"classes": len(LETTERS)},
-        discriminator="conditional_discriminator",
-        discriminator_arguments={"classes": len(LETTERS)},
-        latent_dim=64,
-        classes=len(LETTERS),
-        lr_g=4e-3,
-        lr_d=2e-3,
-        lr_half=4000.0,
-        r1_gamma=0.3,
-    ),
+    "mnist-conditional": _CONDITIONAL,
+    "letters": replace(_CONDITIONAL, task="letters", classes=len(LETTERS)),
 }
 
 
@@ -300,8 +288,8 @@ class Run:
         self.device = pick_device(None if device is None else str(device))
         recipe, weights = self.recipe, seeded(seed)
         build_g, build_d = getattr(models, recipe.generator), getattr(models, recipe.discriminator)
-        self.G = build_g(recipe.latent_dim, **recipe.generator_arguments, generator=weights).to(self.device)
-        self.D = build_d(**recipe.discriminator_arguments, generator=weights).to(self.device)
+        self.G = build_g(**recipe.for_generator(), generator=weights).to(self.device)
+        self.D = build_d(**recipe.for_discriminator(), generator=weights).to(self.device)
         self.opt_g, self.opt_d = (
             torch.optim.Adam(net.parameters(), lr=lr, betas=recipe.betas, fused=True)
             for net, lr in ((self.G, recipe.lr_g), (self.D, recipe.lr_d))
@@ -381,7 +369,7 @@ class Run:
         recipe = self.recipe
         return {
             "model": recipe.generator,
-            "arguments": {"latent_dim": recipe.latent_dim, **recipe.generator_arguments},
+            "arguments": recipe.for_generator(),
             "noise": recipe.noise,
             "classes": recipe.classes,
             "task": recipe.task,
@@ -474,7 +462,8 @@ def sample(
     z = NOISE[header["noise"]](n, header["arguments"]["latent_dim"], generator=seeded(seed)).to(device)
     chunks = [z.split(batch_size)]
     if header.get("classes"):
-        labels = in_turn(n, header["classes"]) if labels is None else check_labels(labels, n, header["classes"])
+        labels = in_turn(n, header["classes"]) if labels is None else labels
+        check_labels(labels, n, header["classes"])
         chunks.append(labels.to(device).split(batch_size))
     elif labels is not None:
         raise ValueError("labels given, but this generator knows no classes: leave them out")
@@ -510,15 +499,6 @@ def _as_the_data(G: nn.Module, header: dict[str, Any], n: int, seed: int) -> tup
 def in_turn(n: int, classes: int) -> Tensor:
     """0, 1, ..., classes - 1, 0, 1, ...: (n,) int64, every class as often as the others, up to one."""
     return torch.arange(n) % classes
-
-
-def check_labels(labels: Tensor, n: int, classes: int) -> Tensor:
-    """`labels` as they are. Raises ValueError unless they are (n,) int64 in 0 .. classes - 1."""
-    if labels.shape != (n,) or labels.dtype != torch.int64:
-        raise ValueError(f"labels have shape {tuple(labels.shape)}, {labels.dtype}; need ({n},), torch.int64")
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        raise ValueError(f"labels from {int(labels.min())} to {int(labels.max())}; need 0 to {classes - 1}")
-    return labels
 
 
 def save_every(run: Run, path: str | Path, *, seconds: float = 30.0) -> tuple[int, Callable[..., None]]:

@@ -116,6 +116,17 @@ def check_finite(name: str, x: Tensor) -> None:
         raise ValueError(f"{name} holds {bad} NaN or infinite values of {x.numel()}: clean the data first")
 
 
+def check_labels(labels: Tensor, n: int, classes: int | None = None) -> None:
+    """Raises ValueError unless `labels` are (n,) int64 and, where `classes` is given, in 0 .. classes - 1.
+
+    The range is for the door: looking at values waits for the device.
+    """
+    if labels.shape != (n,) or labels.dtype != torch.int64:
+        raise ValueError(f"labels have shape {tuple(labels.shape)}, {labels.dtype}; need ({n},), torch.int64")
+    if classes and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(f"labels from {int(labels.min())} to {int(labels.max())}; need 0 to {classes - 1}")
+
+
 def check_count(name: str, value: int, least: int = 1) -> None:
     """Raises ValueError unless `value` is a whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:

@@ -262,7 +262,6 @@ FAULTS = [
         "models",
     ),
     Fault("models", "normal_(0, width**-0.5, generator=generator)", "normal_(0, width**-0.5)", "models"),
-    Fault("models", "y.shape != (len(x),) or y.dtype", "y.dtype", "models"),
     Fault(
         "models",
         "conv_generator(latent_dim + classes, width=width, generator=generator)",
@@ -414,6 +413,8 @@ FAULTS = [
     Fault("runtime", "            part.training = False\n", "            pass\n", "penalties:rests_when_frozen"),
     Fault("runtime", "            part.training = True\n", "            pass\n", "penalties:rests_when_frozen"),
     Fault("runtime", "            signal.signal(signal.SIGINT, self._before)\n", "            pass\n", "training:ctrl"),
+    Fault("runtime", "labels.shape != (n,) or labels.dtype", "labels.dtype", "models"),
+    Fault("runtime", "<= int(labels.max()) < classes", "<= int(labels.max()) <= classes", "recipes:labels_out"),
     Fault("runtime", "        if self.asked:\n            raise KeyboardInterrupt\n", "", "training:ctrl"),
     # range, order, law
     Fault("data", "mul_(2 / 255).sub_(1)", "mul_(1 / 255)", "data"),
@@ -508,8 +509,8 @@ FAULTS = [
     Fault("metrics", "    check_images(images)\n", "", "metrics:out_of_range"),
     Fault(
         "metrics",
-        '_in_batches("forward", images, batch_size)',
-        '_in_batches("features", images, batch_size)',
+        '"forward", images, batch_size)',
+        '"features", images, batch_size)',
         "metrics:mates_or_mode",
     ),
     Fault("metrics", "features[torch.randperm(len(features), generator=g)[:n]]", "features[:n]", "metrics:floor_is"),
@@ -722,7 +723,6 @@ FAULTS = [
         "recipes:each_code",
     ),
     Fault("recipes", "return torch.arange(n) % classes", "return torch.arange(n) // classes", "recipes:each_code"),
-    Fault("recipes", "<= int(labels.max()) < classes", "<= int(labels.max()) <= classes", "recipes:labels_out"),
     Fault(
         "recipes",
         "if time.monotonic() - last >= seconds:",
@@ -774,7 +774,7 @@ FAULTS = [
     ),
     Fault(
         "__main__",
-        "listed[torch.arange(n) % len(listed)]",
+        "listed[in_turn(n, len(listed))]",
         "listed.repeat_interleave(-(-n // len(listed)))[:n]",
         "recipes:labels_are",
     ),

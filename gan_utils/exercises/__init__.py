@@ -7,6 +7,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from torch import Tensor
+
 
 class Wrong(Exception):
     """Raised inside a checker; its text tells the reader what to look at."""
@@ -35,3 +37,14 @@ def checker(judge: Callable[[Any], str]) -> Callable[[Any], None]:
         print(line)
 
     return check
+
+
+def number(got: Any) -> float:
+    """The answer as a float, or Wrong saying what came instead."""
+    expect(got is not None, "nothing came back: does your function end in return?")
+    if isinstance(got, Tensor):
+        expect(got.numel() == 1, f"got a tensor of shape {tuple(got.shape)}, needs one number: is a mean missing?")
+        return float(got.detach())
+    plain = isinstance(got, (int, float)) and not isinstance(got, bool)
+    expect(plain, f"got {type(got).__name__}, needs a number")
+    return float(got)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..runtime import seeded
-from . import checker, expect
+from . import checker, expect, number
 
 
 @checker
@@ -55,7 +55,7 @@ def spam(answer: Callable[[list, dict, dict, float], float]) -> str:
                 for _ in range(2))
         mail = [words[int(i)] for i in torch.randint(0, size, (length,), generator=g)]
         mail.append(mail[0])  # a word that comes twice
-        got = _number(answer(list(mail), dict(a), dict(b), prior))
+        got = number(answer(list(mail), dict(a), dict(b), prior))
         right = _spam(mail, a, b, prior)
         slips = (
             (1 - right, "that is the probability of ham"),
@@ -71,7 +71,7 @@ def spam(answer: Callable[[list, dict, dict, float], float]) -> str:
         )
         _not_slips(torch.tensor(got), torch.tensor(right), slips)
         expect(abs(got - right) < 1e-5, f"got {got:.4f} for {mail}, needs {right:.4f}")
-    long = _number(answer(["free", "now"] * 1000, {"free": 3, "now": 2}, {"free": 3, "now": 2}, 0.3))
+    long = number(answer(["free", "now"] * 1000, {"free": 3, "now": 2}, {"free": 3, "now": 2}, 0.3))
     expect(math.isfinite(long), "a mail of 2,000 words gives NaN: add logarithms instead of multiplying")
     expect(abs(long - 0.3) < 1e-6, f"2,000 words that say nothing must leave the prior, .3; got {long:.3f}: products "
            "of small numbers run out, add logarithms instead")
@@ -153,7 +153,7 @@ def nearer(answer: Callable[[Tensor, Tensor, Tensor], float]) -> str:
         parents = torch.cat([train, held_out])[torch.randint(2 * m, (n,), generator=g)]
         fake = parents + (0.1 + 0.3 * torch.rand(n, 1, 1, 1, generator=g)) * torch.randn(n, 1, 28, 28, generator=g)
         a, b = (torch.cdist(fake.flatten(1), y.flatten(1)) for y in (train, held_out))
-        got = _number(answer(fake.clone(), train.clone(), held_out.clone()))
+        got = number(answer(fake.clone(), train.clone(), held_out.clone()))
         right = float((a.min(1).values < b.min(1).values).float().mean())
         slips = (
             (1 - right, "that is the share nearer to a *held-out* image"),
@@ -206,14 +206,3 @@ def _tensor(got: Any, shape: tuple, *, floats: bool = True) -> Tensor:
     expect(tuple(got.shape) == shape, f"got shape {tuple(got.shape)}, needs {shape}")
     got = got.detach()
     return got.float() if floats else got
-
-
-def _number(got: Any) -> float:
-    """The answer as a float, or Wrong saying what came instead."""
-    expect(got is not None, "nothing came back: does your function end in return?")
-    if isinstance(got, Tensor):
-        expect(got.numel() == 1, f"got a tensor of shape {tuple(got.shape)}, needs one number: is a mean missing?")
-        return float(got.detach())
-    plain = isinstance(got, (int, float)) and not isinstance(got, bool)
-    expect(plain, f"got {type(got).__name__}, needs a number")
-    return float(got)

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..losses import nonsaturating_g_loss
 from ..models import mlp
 from ..runtime import seeded
-from . import checker, expect
+from . import checker, expect, number
 
 
 @checker
@@ -21,7 +21,7 @@ def d_loss(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
     g = seeded(21)
     for n, m in ((8, 8), (5, 12), (1, 3)):
         real, fake = (2 * torch.randn(k, 1, generator=g) + shift for k, shift in ((n, 1.0), (m, -0.5)))
-        got = _number(answer(real, fake))
+        got = number(answer(real, fake))
         r, f = F.softplus(-real), F.softplus(fake)
         for slip, message in (
             (-(r.mean() + f.mean()), "the sign is turned: this would be *maximised*; D minimises, so it is above 0"),
@@ -38,7 +38,7 @@ def d_loss(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
         expect(abs(got - float(r.mean() + f.mean())) < 1e-4, f"got {got:.4f}, needs {float(r.mean() + f.mean()):.4f}")
     far = torch.tensor([[-200.0], [200.0]], requires_grad=True)
     value = answer(far, far)
-    expect(math.isfinite(_number(value)), "not finite at logits of ±200: use F.softplus, not log(sigmoid)")
+    expect(math.isfinite(number(value)), "not finite at logits of ±200: use F.softplus, not log(sigmoid)")
     expect(value.requires_grad, "the result carries no gradient: return the tensor, not a plain number")
     value.backward()
     expect(torch.isfinite(far.grad).all(), "the gradient is not finite at logits of ±200: use F.softplus")
@@ -86,7 +86,7 @@ def w1(answer: Callable[[Tensor, Tensor], float]) -> str:
     for n in (4, 50, 301):
         x, y = torch.randn(n, 1, generator=g) - 1, 2 * torch.randn(n, 1, generator=g) + 1
         keep = x.clone(), y.clone()
-        got = _number(answer(x, y))
+        got = number(answer(x, y))
         expect(torch.equal(x, keep[0]) and torch.equal(y, keep[1]), "the samples given were changed: sort copies")
         a, b = x.flatten().sort().values, y.flatten().sort().values
         right = float((a - b).abs().mean())
@@ -110,7 +110,7 @@ def sum_kurtosis(answer: Callable[[Tensor], float]) -> str:
     g = seeded(24)
     for n in (1, 2, 5, 10):
         w = torch.randn(n, generator=g)
-        got, right = _number(answer(w)), float(-1.2 * w.pow(4).sum() / w.square().sum() ** 2)
+        got, right = number(answer(w)), float(-1.2 * w.pow(4).sum() / w.square().sum() ** 2)
         for slip, message in (
             (-1.2 / n, "that is right for equal weights; here each number has its own"),
             (-right, "the sign: a uniform number has *thinner* tails than a Gaussian, so below 0"),
@@ -152,17 +152,6 @@ def exact_map(answer: Callable[[Tensor, float, float], Tensor]) -> str:
         gap = float((got - right).abs().max())
         expect(gap < 1e-3, f"off by up to {gap:.3g} for mean {mean}, std {std}")
     return "Right: the only increasing map that does it."
-
-
-def _number(got: Any) -> float:
-    """The answer as a float, or Wrong saying what came instead."""
-    expect(got is not None, "nothing came back: does your function end in return?")
-    if isinstance(got, Tensor):
-        expect(got.numel() == 1, f"got a tensor of shape {tuple(got.shape)}, needs one number: is a mean missing?")
-        return float(got.detach())
-    plain = isinstance(got, (int, float)) and not isinstance(got, bool)
-    expect(plain, f"got {type(got).__name__}, needs a number")
-    return float(got)
 
 
 def _close(a: list[Tensor], b: list[Tensor]) -> bool:
