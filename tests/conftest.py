@@ -3,6 +3,7 @@
 import pytest
 import torch
 from hypothesis import settings
+from site_fixtures import chromium
 
 import gan_utils as gu
 
@@ -22,3 +23,46 @@ def device(request) -> torch.device:
 def stream(device) -> torch.Generator:
     """A random stream on the device, the same in every test."""
     return gu.seeded(0, device)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+HEAD = ('<!doctype html><html lang="en"{attributes}><meta charset="utf-8"><title>Demonstration</title>{head}'
+        '<meta name="viewport" content="width=device-width"><main><h1>Demonstration</h1>')
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """visit(html, ...): a page that holds the HTML, from the disk; no test may leave an error or a request behind.
+
+    `attributes` go into its html element, `head` into its head, `fragment` behind its address; an error whose text
+    holds the words `forgiven` is none. What else is named goes to the browser's context.
+    """
+    contexts, trouble = [], []
+
+    def open_page(content: str, attributes: str = "", *, head: str = "", fragment: str = "",
+                  forgiven: str | None = None, **settings):
+        def listen(message):
+            if message.type == "error" and not (forgiven and forgiven in message.text):
+                trouble.append(message.text)
+
+        contexts.append(browser.new_context(**{"viewport": {"width": 900, "height": 1000}, **settings}))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("console", listen)
+        page.on("request", lambda request: trouble.append(request.url)
+                if request.url.split(":")[0] not in ("file", "data", "blob") else None)
+        file = tmp_path / f"page{len(contexts)}.html"
+        file.write_text(HEAD.format(attributes=attributes, head=head) + content, encoding="utf-8")
+        page.goto(file.as_uri() + fragment)
+        page.wait_for_timeout(150)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert trouble == []

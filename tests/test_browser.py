@@ -10,19 +10,13 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from site_fixtures import chromium, pages, site
+from site_fixtures import pages, site
 
 pytestmark = pytest.mark.browser
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 LARGEST = 1_000_000  # bytes that a page may load, compressed
 PRESSED = (".woff2", ".png", ".webp", ".jpg")  # gzip would gain nothing
 EXPLORER = ".gan-explorer"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

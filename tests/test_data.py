@@ -13,13 +13,13 @@ from gan_utils import data
 
 
 @pytest.fixture(scope="module")
-def test_set():
+def held_out():
     return gu.load_mnist("test")
 
 
-def test_mnist_is_whole(test_set):
+def test_mnist_is_whole(held_out):
     """Shapes and counts as published: 10,000 test digits, 980 zeros to 1,135 ones; background -1, ink up to 1."""
-    images, labels = test_set
+    images, labels = held_out
     assert images.shape == (10_000, 1, 28, 28) and images.dtype == torch.float32
     assert labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert float(images.min()) == -1.0 and float(images.max()) == 1.0
@@ -79,8 +79,8 @@ def test_images_that_are_refused(images, says):
     assert "\n" not in str(error.value)
 
 
-def test_images_that_pass(test_set):
-    gu.check_images(test_set[0][:10])
+def test_images_that_pass(held_out):
+    gu.check_images(held_out[0][:10])
 
 
 def test_torchvision_names_and_failed_download(tmp_path, monkeypatch):

@@ -152,27 +152,3 @@ def test_what_a_checker_says(name, answer, says, capsys):
     out = capsys.readouterr().out
     assert says in out and out.count("\n") == 1
     assert out.startswith("✓" if says == "✓" else "✗")
-
-
-NAMES = ["bayes", "spam", "draw_pairs", "importance", "nearer"]
-
-
-def unanswered(*_):
-    raise NotImplementedError
-
-
-def broken(*_):
-    raise KeyError("oh")
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("rubbish", [None, "text", 3, broken, lambda *a: None, lambda *a: "text", lambda *a: 0.0])
-def test_rubbish_never_passes(name, rubbish, capsys):
-    getattr(check, name)(rubbish)
-    assert capsys.readouterr().out.startswith("✗")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_not_answered_yet(name, capsys):
-    getattr(check, name)(unanswered)
-    assert capsys.readouterr().out.startswith("· Not answered yet")

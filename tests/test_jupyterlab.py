@@ -9,7 +9,6 @@ import urllib.request
 
 import nbformat
 import pytest
-from site_fixtures import chromium
 
 import gan_utils as gu
 from gan_utils import widgets
@@ -22,12 +21,6 @@ CELLS = (
     "w.t = 0.5\nprint('from Python:', w.t)",
 )
 PICTURE = "canvas => canvas.toDataURL()"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

