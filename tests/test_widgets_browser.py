@@ -312,3 +312,12 @@ def test_moves_in_html_made_by_nbconvert(browser, tmp_path, explorer):
     page.locator(".direction input").first.fill("3")
     assert picture(page) != before
     context.close()
+
+
+def test_a_long_label_leaves_room_for_the_slider(visit):
+    """On a phone the words go to a line of their own before the slider becomes too short for a thumb."""
+    frames = [np.full((28, 28), i / 2 - 1) for i in range(4)]
+    html = widgets.Scrubber(frames, values=[0.5, 1.0, 1.5, 2.4], label="spread of the fakes, in units").to_html()
+    page = visit(html, viewport={"width": 390, "height": 844})
+    assert page.get_by_role("slider").bounding_box()["width"] >= 120
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0

@@ -15,8 +15,9 @@ const CSS = `
 .gan-scrubber .keys li { margin: 0; }
 .gan-scrubber .keys svg { display: inline-block; width: 1.9em; height: .8em; margin-right: .4em; }
 .gan-scrubber .keys b { display: inline-block; min-width: 3.6em; }
-.gan-scrubber .bar { display: flex; gap: .8rem; align-items: center; margin-top: .8rem; }
+.gan-scrubber .bar { display: flex; flex-wrap: wrap; gap: .4rem .8rem; align-items: center; margin-top: .8rem; }
 .gan-scrubber .bar button { flex: none; min-width: 5.4rem; }
+.gan-scrubber .bar input { flex: 1 1 8rem; }
 .gan-scrubber .bar output { flex: none; text-align: right; font-size: .92em; }
 .gan-scrubber .caption { margin-top: .5rem; min-height: 1.45em; }
 `;
