@@ -237,8 +237,9 @@ export function r1Penalty(D, tape, spare, n, weight) {
   return sum / n;
 }
 
-/** E[(|grad D| - 1)^2] at the n points in tape.h[0]; `weight` times its gradient is added to D's. */
-export function gradientPenalty(D, tape, spare, n, weight) {
+/** E[(|grad D| - 1)^2] at the n points in tape.h[0], of slopes above 1 alone if `oneSided`; `weight` times its
+ * gradient is added to D's. */
+export function gradientPenalty(D, tape, spare, n, weight, oneSided = false) {
   const g = inputGradient(D, tape, n);
   const wide = D.sizes[0];
   let sum = 0;
@@ -247,8 +248,9 @@ export function gradientPenalty(D, tape, spare, n, weight) {
     let square = 0;
     for (let k = s * wide; k < (s + 1) * wide; k++) square += g[k] * g[k];
     const slope = Math.sqrt(square);
-    sum += (slope - 1) ** 2;
-    const pull = slope > 0 ? (weight * 2 * (slope - 1)) / (n * slope) : 0;
+    const excess = oneSided ? Math.max(0, slope - 1) : slope - 1;
+    sum += excess ** 2;
+    const pull = slope > 0 ? (weight * 2 * excess) / (n * slope) : 0;
     for (let k = s * wide; k < (s + 1) * wide; k++) u[k] = pull * g[k];
   }
   backwardThroughSlope(D, tape, spare, u, n);

@@ -19,13 +19,20 @@ JS = Path(__file__).parents[1] / "js"
 
 
 def source(name: str) -> str:
-    """The module ``name``.js in one piece: each import of a neighbour replaced by that neighbour itself."""
-    def inline(match: re.Match) -> str:
-        neighbour = (JS / f"{match[1]}.js").read_text(encoding="utf-8")
-        return re.sub("^export ", "", neighbour, flags=re.MULTILINE)
+    """The module ``name``.js in one piece: each import of a neighbour replaced by that neighbour itself, once."""
+    seen = set()
 
-    text = (JS / f"{name}.js").read_text(encoding="utf-8")
-    return re.sub(r'import \{[^}]*\} from "\./(\w+)\.js";\n', inline, text)
+    def whole(module: str) -> str:
+        text = (JS / f"{module}.js").read_text(encoding="utf-8")
+        return re.sub(r'import \{[^}]*\} from "\./(\w+)\.js";\n', inline, text)
+
+    def inline(match: re.Match) -> str:
+        if match[1] in seen:  # another neighbour brought it along
+            return ""
+        seen.add(match[1])
+        return re.sub("^export ", "", whole(match[1]), flags=re.MULTILINE)
+
+    return whole(name)
 
 
 def page(name: str, state: dict, still: str) -> str:
