@@ -208,6 +208,110 @@ def test_directions_of_a_linear_generator_are_its_singular_vectors(stream):
     assert ((layer.weight.detach() @ vectors.T).sum(0) >= 0).all()  # + adds ink
 
 
+# ------------------------------------------------------------------------- generators that know classes
+
+CONDITIONAL = {"one-hot": {"scale": 3.0}, "embedding": {"embedding_dim": 3}}
+
+
+@pytest.fixture(params=CONDITIONAL)
+def of_class(request, stream) -> gu.ConditionalGenerator:
+    """A small G(z, y) with four classes, its class one-hot times 3 or a learnt vector of length 3."""
+    settings = CONDITIONAL[request.param]
+    joined = settings.get("embedding_dim", 4)
+    body = nn.Sequential(*gu.mlp([5 + joined, 16, 36], generator=stream), nn.Tanh(), nn.Unflatten(1, (1, 6, 6)))
+    return gu.ConditionalGenerator(body, 4, generator=stream, **settings)
+
+
+def test_page_computes_what_torch_computes_of_each_class(of_class, in_node, stream):
+    """As for the others; and a mixture of classes is G's body on the same mixture of what is joined to z."""
+    z, y = torch.randn(12, 5, generator=stream), torch.arange(12) % 4
+    weights = nn.functional.one_hot(y, 4).float()
+    network = widgets.export_generator(of_class, int8=False)
+    assert network["latent_dim"] == 5
+    body = """const G = js.loadGenerator(given.network);
+              return given.z.map((z, i) => Array.from(G(z, given.weights[i])));"""
+    got = in_node("explorer", body, {"network": network, "z": z.tolist(), "weights": weights.tolist()})
+    with torch.no_grad():
+        torch.testing.assert_close(torch.tensor(got), of_class(z, y).flatten(1), atol=1e-5, rtol=0)
+    mixed = torch.rand(12, 4, generator=stream)
+    got = in_node("explorer", body, {"network": network, "z": z.tolist(), "weights": mixed.tolist()})
+    vectors = 3 * torch.eye(4) if of_class.embedding is None else of_class.embedding.weight
+    with torch.no_grad():
+        want = of_class.body(torch.cat([z, mixed @ vectors], dim=1)).flatten(1)
+    torch.testing.assert_close(torch.tensor(got), want, atol=1e-5, rtol=0)
+
+
+def test_directions_of_a_conditional_generator_leave_the_class_alone(stream):
+    """G(z, y) = W z + V y: the Jacobian in z is W for every class, so they are W's right singular vectors."""
+    layer = gu.models.init_weights(nn.Linear(4 + 3, 16, bias=False), stream)
+    G = gu.ConditionalGenerator(nn.Sequential(layer, SQUARE), 3)
+    vectors, values = widgets.principal_directions(G, 4, n=5)
+    _, want, right = torch.linalg.svd(layer.weight.detach()[:, :4], full_matrices=False)
+    torch.testing.assert_close(values, want, atol=1e-3, rtol=1e-3)  # float32 differences of step 1e-2
+    torch.testing.assert_close((vectors * right).sum(1).abs(), torch.ones(4), atol=1e-3, rtol=0)
+
+
+def test_class_is_set_and_weights_are_read(of_class):
+    """A class stands for the weight 1 on it; on the way from A to B the weights are mixed evenly."""
+    explorer = widgets.LatentExplorer(of_class, directions=2, pins=(3, 1))
+    assert explorer.y == explorer.y_a == [0, 0, 0, 1] and explorer.y_b == [0, 1, 0, 0]
+    explorer.y = 2
+    assert explorer.y == [0, 0, 1, 0]
+    with torch.no_grad():
+        want = of_class(torch.tensor([explorer.z], dtype=torch.float32), torch.tensor([2]))[0, 0]
+    torch.testing.assert_close(explorer.picture(), want)
+    explorer.t = 0.25
+    assert explorer.y == [0, 0.25, 0, 0.75]
+    np.testing.assert_allclose(explorer.z, widgets.slerp(np.array(explorer.pin_a), np.array(explorer.pin_b), 0.25))
+    explorer.y = torch.tensor([0.5, 0, 0.5, 0])
+    assert explorer.y == [0.5, 0, 0.5, 0]
+
+
+@pytest.mark.parametrize("value, words", [
+    (4, "y: 4 given, needs a class from 0 to 3 or 4 finite weights"), (1.5, "1.5 given"), ([1, 0], "given, needs"),
+    ([np.nan, 0, 0, 1], "finite weights")])
+def test_bad_class_is_refused(of_class, value, words):
+    explorer = widgets.LatentExplorer(of_class, directions=2)
+    with pytest.raises(traitlets.TraitError, match=words):
+        explorer.y = value
+    assert explorer.y == [1, 0, 0, 0]
+
+
+def test_bad_class_settings_are_refused(of_class, small_explorer):
+    with pytest.raises(ValueError, match="3 names given for 4 classes"):
+        widgets.LatentExplorer(of_class, directions=2, classes=list("ABC"))
+    with pytest.raises(ValueError, match=r"pins=\(0, 4\) given, two classes from 0 to 3"):
+        widgets.LatentExplorer(of_class, directions=2, pins=(0, 4))
+    with pytest.raises(ValueError, match="10 names given for 4 classes"):
+        widgets.torch_slider(of_class, classes=list("0123456789"))
+    with pytest.raises(traitlets.TraitError, match="G knows no classes"):
+        small_explorer.y = 0
+
+
+def test_shipped_conditional_explorer_fits_its_budget():
+    """400 kB, as for the others; its still shows each class, and says what moves."""
+    html = widgets.LatentExplorer(gu.shipped_generator("mnist-conditional")).to_html()
+    assert len(gzip.compress(html.encode())) < 400_000
+    assert "each column a class" in html and "buttons for the class" in html
+
+
+def test_torch_slider_has_a_menu_of_classes(of_class):
+    """The picture is G's of the class chosen; the still shows one code in every class, four tiles of 6 pixels."""
+    slider = widgets.torch_slider(of_class, classes=list("ABCD"))
+    assert [name for name, _ in slider.choice.options] == list("ABCD")
+    slider.slider.value, slider.choice.value = 0.0, 2
+    u = widgets.principal_directions(of_class, 5)[0][0].double()
+    z = torch.randn(5, generator=torch.Generator().manual_seed(0)).double()
+    z = (z - (z @ u) * u)[None].float()
+    with torch.no_grad():
+        want = (127.5 * (of_class(z, torch.tensor([2]))[0, 0] + 1)).round()
+    got = np.asarray(Image.open(io.BytesIO(slider.image.value))).astype(np.float32)
+    assert np.abs(got - want.numpy()).max() <= 1
+    page = slider._repr_mimebundle_()["text/html"]
+    still = Image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]+)", page)[1])))
+    assert still.size == (24, 6) and "each class in turn" in page
+
+
 def test_chi_percentile_agrees_with_scipy(in_node):
     cases = [(r, d) for d in (1, 2, 3, 10, 64, 100, 513) for r in np.linspace(0.05, np.sqrt(d) + 5, 23).tolist()]
     got = in_node("explorer", "return given.map(([r, d]) => [js.chiCdf(r, d), js.chiDensity(r, d)]);", cases)

@@ -21,6 +21,12 @@ def explorer() -> str:
 
 
 @pytest.fixture(scope="module")
+def digits() -> str:
+    """The explorer of a generator that is told its class: path from a 3 to an 8."""
+    return widgets.LatentExplorer(gu.shipped_generator("mnist-conditional"), seed=5, pins=(3, 8)).to_html()
+
+
+@pytest.fixture(scope="module")
 def scrubber() -> str:
     """Ten grey squares that grow lighter, a curve with a hole, a second one with points of its own."""
     frames = [np.full((1, 28, 28), i / 5 - 1) for i in range(10)]
@@ -198,6 +204,45 @@ def test_two_copies_on_a_page_do_not_touch_each_other(visit, explorer, scrubber)
     assert pads.nth(0).evaluate(PIXELS) != other
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
     assert len(ids) == len(set(ids))
+
+
+def test_a_class_button_changes_the_digit_and_not_the_code(visit, digits):
+    page = visit(digits, reduced_motion="reduce")
+    codes, was = values(page), picture(page)
+    eight = page.get_by_role("button", name="class 8")
+    assert page.get_by_role("button", name="class 3").get_attribute("aria-pressed") == "true"
+    shown = eight.locator("canvas").evaluate(PIXELS)
+    eight.focus()
+    page.keyboard.press("Enter")
+    assert picture(page) != was
+    assert (eight.get_attribute("aria-pressed"), values(page)) == ("true", codes)
+    assert page.get_by_role("button", name="class 3").get_attribute("aria-pressed") == "false"
+    page.get_by_text("Class asked for: 8.").wait_for()
+    assert eight.locator("canvas").evaluate(PIXELS) == shown, "its button had shown this very picture"
+    page.locator(".direction input").first.fill("2.5")
+    still_moving(page)
+    assert eight.locator("canvas").evaluate(PIXELS) != shown, "all ten follow the code"
+    page.get_by_role("button", name="Reset").click()
+    assert picture(page) == was
+
+
+def test_path_mixes_the_classes_of_its_ends(visit, digits):
+    page = visit(digits, reduced_motion="reduce")
+    walk = page.get_by_role("slider", name="Position on the path from A to B")
+    walk.fill("0.25")
+    page.get_by_text("A mixture that no training example had: 75 % of 3 + 25 % of 8.").wait_for()
+    assert page.locator(".classes button[aria-pressed=true]").count() == 0
+    page.get_by_role("button", name="class 5").click()
+    page.get_by_role("button", name="Pin B here").click()
+    walk.fill("0.5")
+    page.get_by_text("50 % of 3 + 50 % of 5").wait_for()
+
+
+def test_axe_finds_nothing_in_the_class_buttons(visit, digits):
+    page = visit(digits, viewport={"width": 390, "height": 800})
+    still_moving(page)
+    assert [v["id"] for v in Axe().run(page).response["violations"]] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 # ------------------------------------------------------------------------------ the scrubber

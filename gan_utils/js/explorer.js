@@ -1,164 +1,11 @@
-// The latent explorer: a trained generator that runs in the reader's own page.
-// First the arithmetic, free of any page (the tests run it in node against torch), then the page.
+// The latent explorer: a trained generator under the reader's hand.
+import { draw, frame, make, perFrame, prefersCalm, settled, throttled } from "./common.js";
 import {
-  bytes, draw, frame, make, perFrame, prefersCalm, settled, throttled,
-} from "./common.js";
+  between, chiCdf, chiDensity, dot, drag, lerp, loadGenerator, mix, norm, normals, paint, slerp, smallCanvas,
+  whereInPrior,
+} from "./generator.js";
 
-// ---------------------------------------------------------------- the generator's forward pass
-
-const floats = (base64) => new Float32Array(bytes(base64).buffer);
-
-/** Weights as float32, the output channel last. int8 weights carry one scale per output channel. */
-function unpackWeight({ float32, int8, scale }) {
-  if (float32) return floats(float32);
-  const whole = new Int8Array(bytes(int8).buffer);
-  const scales = floats(scale);
-  return Float32Array.from(whole, (w, i) => w * scales[i % scales.length]);
-}
-
-/** Adds v * weight[k .. k + n] to out[o .. o + n]: the inner loop of both layers below. */
-function addScaled(out, o, weight, k, n, v) {
-  for (let j = 0; j < n; j++) out[o + j] += v * weight[k + j];
-}
-
-function linear({ out: n, weight, bias }) {
-  const w = unpackWeight(weight);
-  const b = floats(bias);
-  const y = new Float32Array(n);
-  return (x) => {
-    y.set(b);
-    for (let i = 0; i < x.length; i++) {
-      if (x[i] !== 0) addScaled(y, 0, w, i * n, n, x[i]); // after a ReLU about half are zero
-    }
-    return y;
-  };
-}
-
-/** Each input pixel stamps its kernel, scaled, onto the output: a transposed convolution. */
-function convTranspose({ in: channels, out: n, size, kernel, stride, padding, grown, weight, bias }) {
-  const [height, width] = size;
-  const [tall, wide] = grown;
-  const w = unpackWeight(weight); // (in, kernel, kernel, out)
-  const b = floats(bias);
-  const sum = new Float32Array(tall * wide * n); // channels last, so that the inner loop is one run
-  const y = new Float32Array(sum.length); // channels first, as torch has it
-  return (x) => {
-    sum.fill(0);
-    for (let c = 0, i = 0; c < channels; c++) {
-      for (let row = 0; row < height; row++) {
-        for (let column = 0; column < width; column++, i++) {
-          if (x[i] === 0) continue;
-          for (let u = 0; u < kernel; u++) {
-            const r = row * stride - padding + u;
-            if (r < 0 || r >= tall) continue;
-            for (let v = 0; v < kernel; v++) {
-              const s = column * stride - padding + v;
-              if (s < 0 || s >= wide) continue;
-              addScaled(sum, (r * wide + s) * n, w, ((c * kernel + u) * kernel + v) * n, n, x[i]);
-            }
-          }
-        }
-      }
-    }
-    const area = tall * wide;
-    for (let c = 0; c < n; c++) {
-      for (let p = 0; p < area; p++) y[c * area + p] = sum[p * n + c] + b[c];
-    }
-    return y;
-  };
-}
-
-function pointwise(fn) {
-  return () => (x) => {
-    for (let i = 0; i < x.length; i++) x[i] = fn(x[i]);
-    return x;
-  };
-}
-
-const LAYERS = {
-  linear,
-  conv_transpose: convTranspose,
-  reshape: () => (x) => x, // the numbers stay where they are; only Python's export reads the shape
-  relu: pointwise((v) => (v > 0 ? v : 0)),
-  leaky_relu: ({ slope }) => pointwise((v) => (v > 0 ? v : slope * v))(),
-  tanh: pointwise(Math.tanh),
-  sigmoid: pointwise((v) => 1 / (1 + Math.exp(-v))),
-};
-
-/** z -> picture, from what Python's `export_generator` wrote. The result is re-used by the next call. */
-export function loadGenerator({ layers }) {
-  const steps = layers.map((layer) => LAYERS[layer.op](layer));
-  return (z) => steps.reduce((x, step) => step(x), Float32Array.from(z));
-}
-
-// ------------------------------------------------------------------------------- codes, the prior
-
-export const dot = (a, b) => a.reduce((sum, v, i) => sum + v * b[i], 0);
-export const norm = (a) => Math.sqrt(dot(a, a));
-const mix = (a, b, u, v) => a.map((x, i) => u * x + v * b[i]);
-
-export const lerp = (a, b, t) => mix(a, b, 1 - t, t);
-
-/** Along the arc between two codes (Shoemake 1985): direction and length both change evenly. */
-export function slerp(a, b, t) {
-  const [p, q] = [norm(a), norm(b)];
-  const cosine = p && q ? Math.min(1, Math.max(-1, dot(a, b) / (p * q))) : 1;
-  const angle = Math.acos(cosine);
-  if (Math.sin(angle) < 1e-6) return lerp(a, b, t); // the same or opposite: there is no one arc
-  const length = (1 - t) * p + t * q;
-  const [u, v] = [Math.sin((1 - t) * angle), Math.sin(t * angle)];
-  return mix(a, b, (length * u) / (p * Math.sin(angle)), (length * v) / (q * Math.sin(angle)));
-}
-
-export const between = (mode, a, b, t) => (mode === "lerp" ? lerp : slerp)(a, b, t);
-
-function logGammaHalf(d) { // log Gamma(d / 2), by Gamma(x + 1) = x Gamma(x) from 1 or from 1/2
-  let sum = d % 2 ? 0.5 * Math.log(Math.PI) : 0;
-  for (let x = d % 2 ? 0.5 : 1; x < d / 2 - 0.25; x++) sum += Math.log(x);
-  return sum;
-}
-
-/** P(|Z| <= r) for Z ~ N(0, I_d): the regularised lower incomplete gamma function at (d/2, r^2/2). */
-export function chiCdf(r, d) {
-  const [s, x] = [d / 2, (r * r) / 2];
-  if (x === 0) return 0;
-  const front = Math.exp(s * Math.log(x) - x - logGammaHalf(d));
-  if (x < s + 1) { // the power series
-    let [term, sum] = [1 / s, 1 / s];
-    for (let k = 1; term > sum * 1e-15; k++) { term *= x / (s + k); sum += term; }
-    return front * sum;
-  }
-  let [b, c, e] = [x + 1 - s, 1e300, 1 / (x + 1 - s)]; // Lentz's continued fraction of the tail
-  let h = e;
-  for (let k = 1; k < 500; k++) {
-    const a = k * (s - k);
-    b += 2;
-    e = 1 / (a * e + b);
-    c = b + a / c;
-    h *= c * e;
-    if (Math.abs(c * e - 1) < 1e-15) break;
-  }
-  return 1 - front * h;
-}
-
-export function chiDensity(r, d) {
-  return r > 0 ? Math.exp((d - 1) * Math.log(r) - (r * r) / 2
-    - (d / 2 - 1) * Math.LN2 - logGammaHalf(d)) : Number(d === 1) * Math.sqrt(2 / Math.PI);
-}
-
-/** Standard normal numbers from a seed: mulberry32, then Box and Muller. */
-export function normals(seed) {
-  let state = seed >>> 0;
-  const uniform = () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-  return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
-}
-
-// ------------------------------------------------------------------------------------ the page
+export { chiCdf, chiDensity, lerp, loadGenerator, normals, slerp }; // for the tests
 
 const REACH = 3; // sliders run over three standard deviations either way
 const PATH_STOPS = 9;
@@ -183,6 +30,14 @@ const CSS = `
 .gan-explorer .direction label { display: block; min-width: 0; }
 .gan-explorer .direction .name { display: flex; justify-content: space-between; font-size: .87em;
   line-height: 1.2; }
+.gan-explorer .classes { display: grid; gap: .35rem;
+  grid-template-columns: repeat(auto-fit, minmax(2.9rem, 1fr)); }
+.gan-explorer .classes button { padding: .2rem; line-height: 1.2; text-align: center; }
+.gan-explorer .classes button[aria-pressed=true] { border-color: var(--a); box-shadow: 0 0 0 2px var(--a);
+  font-weight: 700; }
+.gan-explorer .classes canvas { display: block; width: 100%; max-width: 3.2rem; margin: 0 auto .1rem;
+  border-radius: .3rem; background: #000; }
+.gan-explorer .classes + p { margin-bottom: .5rem; min-height: 1.45em; }
 .gan-explorer .gauge svg { display: block; width: 100%; height: auto; }
 .gan-explorer .path { border-top: 1px solid var(--line); margin-top: .5rem; padding-top: .6rem; }
 .gan-explorer .path .row { margin-top: .5rem; }
@@ -196,27 +51,6 @@ const CSS = `
 `;
 
 const signed = (v) => `${v < -0.004 ? "\u2212" : "+"}${Math.abs(v).toFixed(2)}`;
-
-function whereInPrior(length, d) {
-  const share = Math.round(100 * chiCdf(length, d));
-  return share < 1 ? "shorter than 99 in 100 random codes"
-    : `longer than ${Math.min(share, 99)} in 100 random codes`;
-}
-
-/** Paints one picture with values in [-1, 1] at (x, y) of a small canvas. */
-function paint(context, picture, shape, x = 0) {
-  const [, height, width] = shape;
-  const image = context.createImageData(width, height);
-  const pixels = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < pixels.length; i++) {
-    pixels[i] = 0xff000000 | (Math.round(127.5 * (picture[i] + 1)) * 0x010101);
-  }
-  context.putImageData(image, x, 0);
-}
-
-function smallCanvas(shape, many = 1, properties = {}) {
-  return make("canvas", { width: shape[2] * many, height: shape[1], ...properties });
-}
 
 /** The density of |z| under the prior, the codes of the path as dots, and where z lies. */
 function makeGauge(d) {
@@ -249,13 +83,16 @@ function makeGauge(d) {
 }
 
 function render({ model, el }) {
-  const { network, directions, start, title, names, seed } = model.get("data");
+  const { network, directions, start, title, names, seed, classes } = model.get("data");
   const [shape, d] = [network.shape, network.latent_dim];
   const generate = loadGenerator(network);
   const random = normals(seed);
   const root = frame(el, "gan-explorer", title, CSS);
   const save = throttled(() => model.save_changes(), 80); // the kernel need not see every frame
   const z = () => model.get("z");
+  const y = () => model.get("y"); // the weight of each class; none where G knows no classes
+  const isWhole = (k) => Math.abs(y()[k] - 1) < 0.005;
+  const only = (k) => classes.map((_, c) => Number(c === k));
   const along = (k) => dot(z(), directions[k]); // each coordinate is N(0, 1) under the prior
   const moved = (changes) => changes.reduce(
     (code, [k, value]) => mix(code, directions[k], 1, value - dot(code, directions[k])), z());
@@ -266,13 +103,15 @@ function render({ model, el }) {
     for (const [key, value] of Object.entries(values)) model.set(key, value);
     save();
   }
-  function glide(goal) {
-    if (prefersCalm()) return change({ z: goal });
-    const [from, begun, mine] = [z(), performance.now(), gliding += 1];
+  function glide(goal, wanted = y()) {
+    if (prefersCalm()) return change({ z: goal, y: wanted });
+    const [from, was, begun, mine] = [z(), y(), performance.now(), gliding += 1];
     const step = (now) => {
       if (gliding !== mine) return;
       const t = Math.min(1, Math.max(0, now - begun) / GLIDE_MS);
-      model.set("z", t === 1 ? goal : slerp(from, goal, t * t * (3 - 2 * t)));
+      const eased = t * t * (3 - 2 * t);
+      model.set("z", t === 1 ? goal : slerp(from, goal, eased));
+      model.set("y", t === 1 ? wanted : lerp(was, wanted, eased));
       save();
       if (t < 1) requestAnimationFrame(step);
     };
@@ -320,7 +159,20 @@ function render({ model, el }) {
     return { k, input, value, ends, row: make("div", { className: "direction" },
       ends[0].canvas, make("div", {}, name, input), ends[1].canvas) };
   });
-  const endPictures = sliders.flatMap(({ k, ends }) => ends.map((end) => ({ k, ...end })));
+
+  // One button for each class, with what it would make of the present code.
+  const choices = classes.map((name, k) => {
+    const canvas = smallCanvas(shape, 1, { "aria-hidden": true });
+    const node = make("button", { type: "button", "aria-label": `class ${name}`,
+      onclick: () => glide(z(), only(k)) }, canvas, name);
+    return { k, node, pen: canvas.getContext("2d") };
+  });
+  const share = make("p", { className: "soft num" });
+  const chosen = () => classes.flatMap((name, k) => {
+    const weight = y()[k];
+    if (Math.abs(weight) < 0.005) return [];
+    return [isWhole(k) ? name : `${Math.round(100 * weight)} % of ${name}`];
+  });
 
   // Two pinned codes and the path between them.
   const strip = smallCanvas(shape, PATH_STOPS, { className: "strip", "aria-hidden": true });
@@ -331,17 +183,19 @@ function render({ model, el }) {
     make("option", { value: "slerp" }, "along the sphere (slerp)"),
     make("option", { value: "lerp" }, "straight through (lerp)"));
   const at = (t, how = model.get("mode")) => between(how, model.get("pin_a"), model.get("pin_b"), t);
-  const go = (t) => change({ t, z: at(t) });
+  const mixed = (t) => lerp(model.get("y_a"), model.get("y_b"), t);
+  const go = (t) => change({ t, z: at(t), y: mixed(t) });
   walk.addEventListener("input", () => go(Number(walk.value)));
   drag(strip, (event) => {
     const box = strip.getBoundingClientRect(); // the first and last picture's middles are A and B
     const t = (((event.clientX - box.left) / box.width) * PATH_STOPS - 0.5) / (PATH_STOPS - 1);
     go(Math.min(1, Math.max(0, t)));
   });
-  mode.addEventListener("change", () => change({ mode: mode.value, z: at(model.get("t"), mode.value) }));
+  mode.addEventListener("change", () => change({ mode: mode.value, z: at(model.get("t"), mode.value),
+    y: mixed(model.get("t")) }));
   const tag = (letter) => make("span", { className: `tag ${letter}` }, letter.toUpperCase());
-  const pin = (letter, key, t) => make("button", { type: "button",
-    onclick: () => change({ [key]: z(), t }) }, "Pin ", tag(letter), " here");
+  const pin = (letter, t) => make("button", { type: "button",
+    onclick: () => change({ [`pin_${letter}`]: z(), [`y_${letter}`]: y(), t }) }, "Pin ", tag(letter), " here");
 
   const gauge = makeGauge(d);
   const length = make("p", { className: "soft num" });
@@ -353,36 +207,46 @@ function render({ model, el }) {
       make("div", { className: "row" },
         button("New random code", () => glide(Array.from({ length: d }, random))),
         button("Reset", () => {
-          change({ pin_a: start.pin_a, pin_b: start.pin_b, mode: start.mode, t: start.t });
-          glide(start.z);
+          const { z: code, y: weights, ...rest } = start;
+          change(rest);
+          glide(code, weights);
         })),
       make("p", { className: "soft" }, `Drag on the picture, or use the arrow keys: across for ${
         names[0]}, up and down for ${names[1]}.`),
       make("div", { className: "gauge" }, gauge.svg, length)),
     make("div", { className: "right" },
+      ...(classes.length ? [make("div", { className: "classes", role: "group", "aria-label": "Class" },
+        ...choices.map((choice) => choice.node)), share] : []),
       ...sliders.map((slider) => slider.row),
       make("div", { className: "path" },
-        make("p", { className: "soft" }, "A path between two codes: pin them, then walk."),
+        make("p", { className: "soft" }, classes.length
+          ? "A path between two codes and their classes: pin them, then walk."
+          : "A path between two codes: pin them, then walk."),
         strip, make("div", { className: "walk" }, tag("a"), walk, tag("b")),
-        make("div", { className: "row" }, pin("a", "pin_a", 0), pin("b", "pin_b", 1), mode)))), news);
+        make("div", { className: "row" }, pin("a", 0), pin("b", 1), mode)))), news);
 
-  // Drawing. The picture comes first; end pictures follow, as many a frame as 3 ms allow.
+  // Drawing. The picture comes first; the small ones follow, as many a frame as 3 ms allow.
+  const smallPictures = [
+    ...choices.map(({ k, pen: ink }) => () => paint(ink, generate(z(), only(k)), shape)),
+    ...sliders.flatMap(({ k, ends }) => ends.map(({ reach, pen: ink }) =>
+      () => paint(ink, generate(moved([[k, reach]]), y()), shape))),
+  ];
   let stale = [];
   const catchUp = perFrame(() => {
     const until = performance.now() + 3;
     while (stale.length && performance.now() < until) {
-      const { k, reach, pen: endPen } = stale.shift();
-      paint(endPen, generate(moved([[k, reach]])), shape);
+      stale.shift()();
     }
     if (stale.length) catchUp();
   });
   const say = settled(() => {
-    news.textContent = `Picture changed. ${sliders.slice(0, 2).map(({ k }) =>
+    const said = classes.length ? `Class ${chosen().join(" and ")}. ` : "";
+    news.textContent = `Picture changed. ${said}${sliders.slice(0, 2).map(({ k }) =>
       `${names[k]} ${signed(along(k))}`).join(", ")}. Code of length ${norm(z()).toFixed(1)}, ${
       whereInPrior(norm(z()), d)}.`;
   }, 600);
   const show = perFrame(() => {
-    paint(pen, generate(z()), shape);
+    paint(pen, generate(z(), y()), shape);
     big.drawImage(small, 0, 0, screen.width, screen.height);
     for (const { k, input, value } of sliders) {
       value.textContent = signed(along(k));
@@ -397,13 +261,17 @@ function render({ model, el }) {
     gauge.move(norm(z()));
     length.textContent = `Length of the code |z| = ${norm(z()).toFixed(2)}: ${
       whereInPrior(norm(z()), d)}. Dots: the path from A to B.`;
-    stale = [...endPictures];
+    for (const { k, node } of choices) node.setAttribute("aria-pressed", isWhole(k));
+    share.textContent = chosen().length === 1 ? `Class asked for: ${chosen()[0]}.`
+      : `A mixture that no training example had: ${chosen().join(" + ")}.`;
+    stale = [...smallPictures];
     catchUp();
     say();
   });
   const showPath = perFrame(() => {
     const stops = Array.from({ length: PATH_STOPS }, (_, i) => at(i / (PATH_STOPS - 1)));
-    stops.forEach((code, i) => paint(stripPen, generate(code), shape, i * shape[2]));
+    stops.forEach((code, i) =>
+      paint(stripPen, generate(code, mixed(i / (PATH_STOPS - 1))), shape, i * shape[2]));
     gauge.path(stops.map(norm));
     mode.value = model.get("mode");
   });
@@ -412,8 +280,8 @@ function render({ model, el }) {
     walk.setAttribute("aria-valuetext", `${Math.round(100 * model.get("t"))} % of the way from A to B`);
   };
 
-  const bindings = [["z", show], ["t", showStep], ["pin_a", showPath], ["pin_b", showPath],
-    ["mode", showPath]];
+  const bindings = [["z", show], ["y", show], ["t", showStep],
+    ...["pin_a", "pin_b", "y_a", "y_b", "mode"].map((key) => [key, showPath])];
   for (const [key, fn] of bindings) model.on(`change:${key}`, fn);
   for (const fn of [show, showPath, showStep]) fn();
 
@@ -423,25 +291,13 @@ function render({ model, el }) {
     benchmark(runs = 200) {
       const times = Array.from({ length: runs }, () => {
         const begun = performance.now();
-        for (let i = 0; i < 10; i++) generate(Array.from({ length: d }, random));
+        for (let i = 0; i < 10; i++) generate(Array.from({ length: d }, random), y());
         return (performance.now() - begun) / 10;
       });
       return times.sort((a, b) => a - b)[runs >> 1];
     },
   };
   return () => { for (const [key, fn] of bindings) model.off(`change:${key}`, fn); };
-}
-
-/** Calls fn for every pointer position from press to release, mouse and finger alike. */
-function drag(target, fn) {
-  target.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
-    target.setPointerCapture(event.pointerId);
-    fn(event);
-  });
-  target.addEventListener("pointermove", (event) => {
-    if (target.hasPointerCapture(event.pointerId)) fn(event);
-  });
 }
 
 export default { render };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+from collections.abc import Callable
 
 import ipywidgets
 import numpy as np
@@ -12,6 +13,7 @@ import traitlets
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..models import ConditionalGenerator
 from .base import Demo, grey, png, source, still_html, tile
 
 # ------------------------------------------------------------------------- a generator as plain data
@@ -20,8 +22,9 @@ def export_generator(G: nn.Module, *, latent_dim: int | None = None, int8: bool 
     """The generator in evaluation mode as a JSON-ready dict, for the forward pass in JavaScript.
 
     Keys: ``latent_dim``; ``shape`` of the picture, (1, height, width); ``layers``, a list of dicts with ``op``
-    (linear, conv_transpose, reshape, relu, leaky_relu, tanh, sigmoid) and its settings. Every batch norm is folded
-    into the layer before it, with its running statistics. ``weight`` has the output channel last and is either
+    (linear, conv_transpose, reshape, relu, leaky_relu, tanh, sigmoid) and its settings; and of a
+    `ConditionalGenerator` ``condition``, for each class the numbers joined to z. Every batch norm is folded into the
+    layer before it, with its running statistics. ``weight`` has the output channel last and is either
     ``{"float32": ...}`` or ``{"int8": ..., "scale": ...}``, w = int8 * scale of its output channel; ``bias`` is
     float32; all are base64 of little-endian bytes.
 
@@ -29,14 +32,17 @@ def export_generator(G: nn.Module, *, latent_dim: int | None = None, int8: bool 
     G itself is not touched. The export is run against G, and refused where the two differ.
     """
     G = copy.deepcopy(G).eval().cpu().float()
-    layers = [_describe(name, module) for name, module in G.named_modules(remove_duplicate=False)
+    joined = _joined(G)  # (classes, k), k = 0 where G knows no classes
+    body = G.body if isinstance(G, ConditionalGenerator) else G
+    layers = [_describe(name, module) for name, module in body.named_modules(remove_duplicate=False)
               if not list(module.children())]
     layers = _fold_norms([layer for layer in layers if layer is not None])
-    latent_dim = _first_width(layers, latent_dim)
+    latent_dim = _first_width(layers, latent_dim, joined.shape[1])
     z = torch.randn(8, latent_dim, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(8) % len(joined)
     with torch.no_grad():
-        want = G(z)
-        got = _run(layers, z)
+        want = G(z, y) if isinstance(G, ConditionalGenerator) else G(z)
+        got = _run(layers, torch.cat([z, joined[y]], dim=1))
     if not torch.isfinite(want).all():
         raise ValueError("export_generator: G makes NaN or infinite pixels; use one from before it diverged")
     shape = tuple(want.shape[1:])
@@ -47,7 +53,24 @@ def export_generator(G: nn.Module, *, latent_dim: int | None = None, int8: bool 
     if got.numel() != want.numel() or not torch.allclose(got.flatten(1), want.flatten(1), atol=1e-4):
         raise ValueError("export_generator: G does more in forward() than call its modules in turn; "
                          "give each step a module (nn.ReLU, nn.Tanh, nn.Unflatten, ...)")
-    return {"latent_dim": latent_dim, "shape": list(shape), "layers": [_pack(layer, int8) for layer in layers]}
+    network = {"latent_dim": latent_dim, "shape": list(shape), "layers": [_pack(layer, int8) for layer in layers]}
+    return network | ({"condition": joined.tolist()} if isinstance(G, ConditionalGenerator) else {})
+
+
+def _joined(G: nn.Module) -> Tensor:
+    """What stands beside z for each class, (classes, k); one row of nothing where G knows no classes."""
+    if not isinstance(G, ConditionalGenerator):
+        return torch.zeros(1, 0)
+    vectors = torch.eye(G.classes) if G.embedding is None else G.embedding.weight.detach().cpu().float()
+    return G.scale * vectors
+
+
+def _of_weights(G: nn.Module, y: Tensor) -> Callable[[Tensor], Tensor]:
+    """G as a function of codes (n, d) alone, for class weights y, (n, classes) or (1, classes): mixtures too."""
+    if not isinstance(G, ConditionalGenerator):
+        return G
+    joined = y @ _joined(G)
+    return lambda z: G.body(torch.cat([z, joined.expand(len(z), -1)], dim=1))
 
 
 def _describe(name: str, module: nn.Module) -> dict | None:
@@ -111,8 +134,9 @@ def _fold_norms(layers: list[dict]) -> list[dict]:
     return kept
 
 
-def _first_width(layers: list[dict], latent_dim: int | None) -> int:
+def _first_width(layers: list[dict], latent_dim: int | None, joined: int = 0) -> int:
     width = layers[0].get("in") if layers else None
+    width = None if width is None else width - joined
     if width is None and latent_dim is None:
         raise ValueError("export_generator: G does not begin with a Linear layer; say how long a code is: latent_dim=")
     if None not in (width, latent_dim) and width != latent_dim:
@@ -162,15 +186,20 @@ def principal_directions(G: nn.Module, latent_dim: int, *, n: int = 32, seed: in
 
     They are the eigenvectors of E[J(z)^T J(z)] over the prior, J the Jacobian of G in evaluation mode; the square
     root of an eigenvalue is the root-mean-square change of the picture per unit step. That is the pull-back metric
-    of G averaged over the prior. GANSpace (Haerkoenen et al. 2020, arXiv:2004.02546) looks for such directions by
-    a PCA of early activations; here the pictures themselves are small enough to ask. Signs: + adds ink.
+    of G averaged over the prior, and over the classes where G has some. GANSpace (Haerkoenen et al. 2020,
+    arXiv:2004.02546) looks for such directions by a PCA of early activations; here the pictures themselves are small
+    enough to ask. Signs: + adds ink.
     """
     G = copy.deepcopy(G).eval().cpu().float()
     z = torch.randn(n, latent_dim, generator=torch.Generator().manual_seed(seed))
     h = 1e-2
     moved = torch.cat([z[:, None] + step * torch.eye(latent_dim) for step in (h, -h)])  # (2n, d, d): one row each
+    joined = _joined(G)
+    joined = joined[torch.arange(2 * n) % n % len(joined)]  # the classes in turn
+    moved = torch.cat([moved, joined[:, None].expand(-1, latent_dim, -1)], dim=2).flatten(0, 1)
+    body = G.body if isinstance(G, ConditionalGenerator) else G
     with torch.no_grad():  # central differences; few and large batches, for threads wait at the end of every layer
-        made = torch.cat([G(codes).flatten(1) for codes in moved.flatten(0, 1).split(1024)])
+        made = torch.cat([body(codes).flatten(1) for codes in moved.split(1024)])
     plus, minus = made.unflatten(0, (2, n, latent_dim))
     J = (plus - minus).transpose(1, 2) / (2 * h)  # (n, pixels, d)
     values, vectors = torch.linalg.eigh(torch.einsum("npi,npj->ij", J, J) / n)
@@ -206,12 +235,32 @@ class Code(traitlets.List):
         return value.tolist()
 
 
+class Weights(traitlets.List):
+    """The weight of each class; a class itself is taken too, and stands for the weight 1 on it."""
+
+    def validate(self, obj, value):
+        if isinstance(value, Tensor):
+            value = value.detach().cpu().numpy()
+        given, count = value, obj.classes
+        value = np.asarray(value, dtype=np.float64)
+        if value.ndim == 0 and value in range(count):
+            value = np.eye(count)[int(value)]
+        if value.shape != (count,) or not np.isfinite(value).all():
+            raise traitlets.TraitError(f"{self.name}: {given} given, needs a class from 0 to {count - 1} or "
+                                       f"{count} finite weights" if count else f"{self.name}: G knows no classes")
+        return value.tolist()
+
+
 class LatentExplorer(Demo):
     """The generator under the reader's hand: sliders along its principal directions, a path between two codes.
 
     ``explorer.z``, ``pin_a``, ``pin_b`` (lists of floats), ``t`` in [0, 1] and ``mode`` ("slerp" or "lerp") can be
     read and set while the widget is shown; arrays and tensors are taken. Setting ``t`` or ``mode`` moves ``z`` to
     that place on the path from A to B. See ``principal_directions`` for what the sliders are.
+
+    A `ConditionalGenerator` has a button for each class as well (``classes`` names them). Then ``y``, ``y_a`` and
+    ``y_b`` are the class weights of the picture and of the pins: a class can be set, weights are read. The path
+    mixes them evenly. ``pins`` are the classes that A and B begin with.
     """
 
     _name = "explorer"
@@ -221,22 +270,33 @@ class LatentExplorer(Demo):
     pin_b = Code().tag(sync=True)
     t = traitlets.Float(0.0, min=0.0, max=1.0).tag(sync=True)
     mode = traitlets.Enum(["slerp", "lerp"], "slerp").tag(sync=True)
+    y = Weights().tag(sync=True)
+    y_a = Weights().tag(sync=True)
+    y_b = Weights().tag(sync=True)
 
     def __init__(self, G: nn.Module, *, latent_dim: int | None = None, seed: int = 0, directions: int = 6,
-                 names: list[str] | None = None, title: str = "Explore the generator", int8: bool = True):
+                 names: list[str] | None = None, title: str = "Explore the generator", int8: bool = True,
+                 classes: list[str] | None = None, pins: tuple[int, int] = (0, 1)):
         network = export_generator(G, latent_dim=latent_dim, int8=int8)
         self.latent_dim = d = network["latent_dim"]
+        self.classes = count = len(network.get("condition", []))
         if not 2 <= directions <= d:
             raise ValueError(f"LatentExplorer: directions={directions} given, 2 to {d} needed")
         if names is not None and len(names) != directions:
             raise ValueError(f"LatentExplorer: {len(names)} names given for {directions} directions")
+        if classes is not None and len(classes) != count:
+            raise ValueError(f"LatentExplorer: {len(classes)} names given for {count} classes")
+        if count and not all(k in range(count) for k in pins):
+            raise ValueError(f"LatentExplorer: pins={pins} given, two classes from 0 to {count - 1} needed")
         self._G = copy.deepcopy(G).eval().cpu().float()
         self._directions = principal_directions(G, d)[0][:directions].double().numpy()
         a, b = torch.randn(2, d, generator=torch.Generator().manual_seed(seed)).double().numpy().round(5)
         start = {"z": a.tolist(), "pin_a": a.tolist(), "pin_b": b.tolist(), "t": 0.0, "mode": "slerp"}
+        y_a, y_b = np.eye(count)[list(pins)].tolist() if count else ([], [])
+        start |= {"y": y_a, "y_a": y_a, "y_b": y_b}
         names = names or [f"direction {k + 1}" for k in range(directions)]
         data = {"network": network, "directions": self._directions.round(6).tolist(), "names": names,
-                "title": title, "seed": seed, "start": start}
+                "classes": classes or [str(k) for k in range(count)], "title": title, "seed": seed, "start": start}
         super().__init__(data=data, **start)
 
     @traitlets.observe("t", "mode")
@@ -247,11 +307,19 @@ class LatentExplorer(Demo):
         z = slerp(a, b, self.t) if self.mode == "slerp" else (1 - self.t) * a + self.t * b
         if not np.allclose(z, self.z, atol=1e-9):  # the page has moved z already: do not echo it back
             self.z = z
+        y = (1 - self.t) * np.asarray(self.y_a) + self.t * np.asarray(self.y_b)
+        if not np.allclose(y, self.y, atol=1e-9):
+            self.y = y
 
     def picture(self) -> Tensor:
-        """G(z) for the code that is shown, by torch: (height, width), values as G makes them."""
+        """G(z) for the code that is shown, and its class weights, by torch: (height, width), values as G makes them."""
+        return self._pictures([self.z], [self.y])[0]
+
+    def _pictures(self, codes: list, weights: list) -> Tensor:
+        make = _of_weights(self._G, torch.tensor(np.array(weights), dtype=torch.float32))
         with torch.no_grad():
-            return self._G(torch.tensor([self.z], dtype=torch.float32))[0].reshape(*self.data["network"]["shape"][1:])
+            made = make(torch.tensor(np.array(codes), dtype=torch.float32))
+        return made.reshape(-1, *self.data["network"]["shape"][1:])
 
     def _state(self) -> dict:
         return {"data": self.data, **{key: getattr(self, key) for key in self.data["start"]}}
@@ -260,61 +328,79 @@ class LatentExplorer(Demo):
         steps, shown = np.linspace(-3, 3, 9), min(4, len(self._directions))
         z = np.asarray(self.z)
         codes = [z + (c - z @ u) * u for u in self._directions[:shown] for c in steps]
-        with torch.no_grad():
-            pictures = self._G(torch.tensor(np.array(codes), dtype=torch.float32))
-        height, width = self.data["network"]["shape"][1:]
-        grid = tile(grey(pictures.reshape(-1, height, width).numpy()), len(steps))
-        names = ", ".join(self.data["names"][:shown])
-        return still_html(png(grid), 2 * grid.shape[1],
-                           f"Generated pictures: one code moved from -3 to +3 along {names}, one row each.",
-                           "A still: where scripts may run, sliders and a path between codes move the picture here.")
+        rows = f"one code moved from -3 to +3 along {', '.join(self.data['names'][:shown])}, one row each"
+        weights, columns, hands = [self.y], len(steps), "sliders and a path between codes"
+        if self.classes:  # each column a class, each row a code of its own along the first direction
+            columns, hands = self.classes, "buttons for the class, sliders and a path between codes"
+            codes = [code for code in codes[: len(steps) : 2] for _ in range(columns)]
+            weights = np.tile(np.eye(columns), (len(codes) // columns, 1))
+            rows = f"each column a class, each row one code, moved along {self.data['names'][0]}"
+        grid = tile(grey(self._pictures(codes, weights).numpy()), columns)
+        return still_html(png(grid), 2 * grid.shape[1], f"Generated pictures: {rows}.",
+                           f"A still: where scripts may run, {hands} move the picture here.")
 
 
 class TorchSlider(ipywidgets.VBox):
     """A slider that drives the torch generator itself, one picture for each position; see ``torch_slider``."""
 
-    def __init__(self, G: nn.Module, u: np.ndarray, z: np.ndarray, name: str):
+    def __init__(self, G: nn.Module, u: np.ndarray, z: np.ndarray, name: str, classes: list[str]):
         self._G, self._u, self._z = G, u, z
         self.slider = ipywidgets.FloatSlider(0.0, min=-3, max=3, step=0.05, description=name,
                                              style={"description_width": "initial"}, layout={"width": "22rem"})
+        self.choice = ipywidgets.Dropdown(options=[(name, k) for k, name in enumerate(classes)], description="class")
         self.image = ipywidgets.Image(format="png", width=224, height=224)
-        self.slider.observe(lambda change: self._show(change["new"]), "value")
+        for control in (self.slider, self.choice):
+            control.observe(lambda change: self._show(), "value")
         self.slider.value = float(np.clip(z @ u, -3, 3))
-        self._show(self.slider.value)
-        super().__init__([self.slider, self.image])
+        self._show()
+        super().__init__([self.slider, *([self.choice] if classes else []), self.image])
 
-    def _pictures(self, positions: list[float]) -> np.ndarray:
+    def _pictures(self, positions: list[float], choices: list[int | None]) -> np.ndarray:
         codes = np.stack([self._z + (c - self._z @ self._u) * self._u for c in positions])
         device = next(self._G.parameters()).device
+        given = [torch.tensor(codes, dtype=torch.float32, device=device)]
+        if None not in choices:
+            given.append(torch.tensor(choices, device=device))
         was_training = self._G.training
         self._G.eval()  # in training mode one picture would lean on its batch, and shift the statistics
         try:
             with torch.no_grad():
-                pictures = self._G(torch.tensor(codes, dtype=torch.float32, device=device))
+                pictures = self._G(*given)
         finally:
             self._G.train(was_training)
         pictures = pictures.cpu().numpy()
         return grey(pictures.reshape(len(positions), *pictures.shape[-2:]))
 
-    def _show(self, position: float) -> None:
-        self.image.value = png(self._pictures([position])[0])
+    def _show(self) -> None:
+        self.image.value = png(self._pictures([self.slider.value], [self.choice.value])[0])
 
     def _repr_mimebundle_(self, **kwargs):
         bundle = super()._repr_mimebundle_(**kwargs)
-        strip = tile(self._pictures(np.linspace(-3, 3, 9)), 9)
-        name = self.slider.description
-        still = still_html(png(strip), 2 * strip.shape[1],
-                            f"Pictures by the torch model as {name} goes from -3 to +3.",
+        name, count = self.slider.description, len(self.choice.options)
+        if count:
+            strip = tile(self._pictures([self.slider.value] * count, list(range(count))), count)
+            shown = "Pictures by the torch model: one code, each class in turn."
+        else:
+            strip = tile(self._pictures(np.linspace(-3, 3, 9), [None]), 9)
+            shown = f"Pictures by the torch model as {name} goes from -3 to +3."
+        still = still_html(png(strip), 2 * strip.shape[1], shown,
                             "This slider drives the torch model and needs a running kernel; "
                             "the explorer moves on this page.")
         return {**bundle, "text/plain": "TorchSlider()", "text/html": still}
 
 
-def torch_slider(G: nn.Module, *, direction: int = 0, latent_dim: int | None = None, seed: int = 0) -> TorchSlider:
-    """An ipywidgets slider along one principal direction; each move runs ``G`` itself, as it is at that moment."""
+def torch_slider(G: nn.Module, *, direction: int = 0, latent_dim: int | None = None, seed: int = 0,
+                 classes: list[str] | None = None) -> TorchSlider:
+    """An ipywidgets slider along one principal direction; each move runs ``G`` itself, as it is at that moment.
+
+    A `ConditionalGenerator` gets a menu of its classes beside it.
+    """
     d = latent_dim or export_generator(G)["latent_dim"]
     if not 0 <= direction < d:
         raise ValueError(f"torch_slider: direction={direction} given, 0 to {d - 1} needed")
+    count = G.classes if isinstance(G, ConditionalGenerator) else 0
+    if classes is not None and len(classes) != count:
+        raise ValueError(f"torch_slider: {len(classes)} names given for {count} classes")
     u = principal_directions(G, d)[0][direction].double().numpy()
     z = torch.randn(d, generator=torch.Generator().manual_seed(seed)).double().numpy()
-    return TorchSlider(G, u, z, f"direction {direction + 1}")
+    return TorchSlider(G, u, z, f"direction {direction + 1}", classes or [str(k) for k in range(count)])
