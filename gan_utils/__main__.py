@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from . import recipes
 from .checkpoints import load_generator, shipped_path
+from .distributed import RankLost, Ranks, is_first, joined
 from .recipes import RECIPES, Run, in_turn, print_json, sample, save_every
 from .runtime import check_count, pick_device, seeded, write_atomic
 
@@ -19,16 +21,27 @@ CHECKPOINT = "checkpoint.safetensors"
 
 
 def train(arguments: argparse.Namespace) -> int:
-    """Train a recipe; the run is kept in DIR at the end, each half minute, and on Ctrl-C."""
-    run, path = _open(arguments)
-    run.save(path)  # a folder that cannot be written is found now, not after the training
-    hooks = [save_every(run, path)]
-    if arguments.json:
-        hooks.append(print_json(run, arguments.measure_every))
-    seconds = 60.0 if arguments.steps is None and arguments.seconds is None else arguments.seconds
-    look = {"measure_every": arguments.measure_every, "progress": not arguments.json}
-    history = run.train(steps=arguments.steps, seconds=seconds, hooks=tuple(hooks), **look)
-    run.save(path)  # not where it diverged: its optimisers hold NaN, and the last good state lies there already
+    """Train a recipe; the run is kept in DIR at the end, each half minute, and on Ctrl-C.
+
+    Under torchrun several processes train as one: torchrun --nproc-per-node 2 -m gan_utils train ...
+    """
+    with joined(arguments.device) as (ranks, device):
+        run, path = ranks.together(lambda: _open(arguments, ranks, device))
+        ranks.together(lambda: run.save(path) if is_first() else None)  # a folder that cannot be written is found now
+        hooks = [save_every(run, path)] if is_first() else []
+        if arguments.json and is_first():
+            hooks.append(print_json(run, arguments.measure_every))
+        seconds = 60.0 if arguments.steps is None and arguments.seconds is None else arguments.seconds
+        look = {"measure_every": arguments.measure_every, "progress": is_first() and not arguments.json}
+        history = run.train(steps=arguments.steps, seconds=seconds, hooks=tuple(hooks), **look)
+    if is_first():
+        run.save(path)  # not where it diverged: its optimisers hold NaN, and the last good state lies there already
+        _report(arguments, run, path)
+    return 130 if history.interrupted else 0
+
+
+def _report(arguments: argparse.Namespace, run: Run, path: Path) -> None:
+    history = run.history
     figures, health = run.measure(10_000), run.health()
     if arguments.json:
         end = {"step": history.steps, "seconds": round(history.seconds, 2), "samples": 10_000, **figures}
@@ -39,11 +52,11 @@ def train(arguments: argparse.Namespace) -> int:
         print(f"{health.verdict}: separation {health.separation:.3f}, spread {health.spread:.2f}")
         if history.interrupted:
             print("interrupted; go on with --resume")
-    return 130 if history.interrupted else 0
 
 
 def draw(arguments: argparse.Namespace) -> int:
     """Write samples of a checkpoint, or of a shipped generator named instead of a file, to an .npz file."""
+    _check_alone("sample")
     G, header = load_generator(_find(arguments.checkpoint), device=pick_device(arguments.device))
     check_count("n", arguments.n)
     labels = _labels(arguments.labels, arguments.n, header)
@@ -60,6 +73,7 @@ def draw(arguments: argparse.Namespace) -> int:
 
 def evaluate(arguments: argparse.Namespace) -> int:
     """Print the figures of a checkpoint beside those of perfect samples, as many."""
+    _check_alone("evaluate")
     G, header = load_generator(_find(arguments.checkpoint), device=pick_device(arguments.device))
     check_count("n", arguments.n, least=10)  # the audit looks at neighbours
     figures = recipes.evaluate(G, header, arguments.n, seed=arguments.seed)
@@ -75,17 +89,17 @@ def evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _open(arguments: argparse.Namespace) -> tuple[Run, Path]:
+def _open(arguments: argparse.Namespace, ranks: Ranks, device: torch.device) -> tuple[Run, Path]:
     """The run to go on with, or a new one in a folder that holds none."""
     path = Path(arguments.out) / CHECKPOINT
-    if not arguments.resume:
-        run = Run(arguments.recipe, seed=arguments.seed, device=arguments.device)
+    if arguments.resume:
+        run = Run.load(path, device=device, ranks=ranks)
+        if run.name != arguments.recipe:
+            raise ValueError(f"{path.name} holds a run of {run.name}, not of {arguments.recipe}")
+    else:
+        run = Run(arguments.recipe, seed=arguments.seed, device=device, ranks=ranks)
         if path.exists():
             raise ValueError(f"{arguments.out} already holds a run: add --resume, or choose another --out")
-        return run, path
-    run = Run.load(path, device=arguments.device)
-    if run.name != arguments.recipe:
-        raise ValueError(f"{path.name} holds a run of {run.name}, not of {arguments.recipe}")
     return run, path
 
 
@@ -103,6 +117,11 @@ def _labels(wanted: str | None, n: int, header: dict) -> Tensor | None:
     except ValueError:
         raise ValueError(f"--labels {wanted!r}: need 'balanced', or classes between commas: 3 or 1,7") from None
     return listed[in_turn(n, len(listed))]  # `sample` checks the range
+
+
+def _check_alone(command: str) -> None:
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise ValueError(f"only train runs on several ranks: start {command} without torchrun")
 
 
 def _find(checkpoint: str) -> Path:
@@ -150,13 +169,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command. Exit status: 0 done, 1 training diverged, 2 bad input, 130 interrupted; one line says why."""
+    """Runs one command; one line says why it failed.
+
+    Exit status: 0 done, 1 training diverged, 2 bad input, 3 another rank died, 130 interrupted.
+    """
     arguments = _parser().parse_args(argv)
     try:
         seeded(arguments.seed)
         return arguments.run(arguments)
+    except RankLost as error:  # each rank that is left says so: rank 0 may be the one that died
+        print(f"gan_utils: {error}; what was last saved is whole: go on with --resume", file=sys.stderr)
+        return 3
     except (ValueError, OSError, FloatingPointError) as error:
-        print(f"gan_utils: {error}", file=sys.stderr)
+        if is_first():
+            print(f"gan_utils: {error}", file=sys.stderr)
         return 1 if isinstance(error, FloatingPointError) else 2
     except KeyboardInterrupt:  # before or after the training itself, which ends by itself and goes on to save
         print("gan_utils: interrupted", file=sys.stderr)

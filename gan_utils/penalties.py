@@ -50,27 +50,39 @@ def zero_centred_penalty(D: Critic, real: Tensor, fake: Tensor, *, generator: to
 
 
 def gradient_penalty(
-    D: Critic, real: Tensor, fake: Tensor, *, generator: torch.Generator, one_sided: bool = False
+    D: Critic,
+    real: Tensor,
+    fake: Tensor,
+    *,
+    generator: torch.Generator,
+    one_sided: bool = False,
+    part: tuple[int, int] = (0, 1),
 ) -> Tensor:
     """E[(|grad D(x)| - 1)^2] on the lines between real and fake (Gulrajani et al. 2017, eq. 3, without lambda).
 
     `one_sided` forgives slopes below 1: E[max(0, |grad D(x)| - 1)^2]. Scalar, 0 or more; for D(x) = w.x it is
-    (|w| - 1)^2. Raises ValueError where the shapes differ.
+    (|w| - 1)^2. Raises ValueError where the shapes differ. `part` as for `between`.
     """
-    gradient = input_gradient(D, between(real, fake, generator=generator))
+    gradient = input_gradient(D, between(real, fake, generator=generator, part=part))
     # norm() has gradient 0 where sqrt of a sum would have NaN: at slope 0
     slope = gradient.flatten(1).norm(dim=1)
     excess = (slope - 1).clamp(min=0) if one_sided else slope - 1
     return excess.square().mean()
 
 
-def between(real: Tensor, fake: Tensor, *, generator: torch.Generator) -> Tensor:
-    """One point on the line between each real sample and its fake, its place drawn from U(0, 1): the same shape."""
+def between(
+    real: Tensor, fake: Tensor, *, generator: torch.Generator, part: tuple[int, int] = (0, 1)
+) -> Tensor:
+    """One point on the line between each real sample and its fake, its place drawn from U(0, 1): the same shape.
+
+    `part` (i, k): these are the i-th of k equal parts of a batch, and get the places that they have in the whole.
+    """
     if real.shape != fake.shape:
         raise ValueError(f"real {tuple(real.shape)} and fake {tuple(fake.shape)} must have one shape")
     # one number a sample, of shape (n, 1, ..., 1): (n,) would mix along the wrong axis or fail
-    shape = (len(real),) + (1,) * (real.ndim - 1)
-    epsilon = torch.rand(shape, generator=generator, device=generator.device).to(real)
+    (i, k), n = part, len(real)
+    shape = (n * k,) + (1,) * (real.ndim - 1)
+    epsilon = torch.rand(shape, generator=generator, device=generator.device)[i * n : (i + 1) * n].to(real)
     return epsilon * real.detach() + (1 - epsilon) * fake.detach()
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from . import losses, models
 from .checkpoints import load_tensors, save_tensors
 from .data import gaussian_1d, gaussian_noise, grid, grid_centres, load_mnist, ring, ring_centres, uniform_noise
+from .distributed import ALONE, Ranks
 from .health import Health, diagnose
 from .letters import frechet_letters, frechet_letters_floor, letter_logits, load_letters
 from .losses import GanLoss
@@ -280,16 +281,21 @@ RECIPES = {
 class Run:
     """One training run of a recipe. Saved and loaded, it goes on bit for bit.
 
-    `name` is one of `RECIPES`; ValueError, naming the nearest, for another.
+    `name` is one of `RECIPES`; ValueError, naming the nearest, for another. With `ranks` it is one of several
+    processes that train as one, each on its part of the batch.
     """
 
-    def __init__(self, name: str, *, seed: int = 0, device: str | torch.device | None = None):
-        self.name, self.seed, self.recipe = name, seed, find(name)
+    def __init__(
+        self, name: str, *, seed: int = 0, device: str | torch.device | None = None, ranks: Ranks = ALONE
+    ):
+        self.name, self.seed, self.recipe, self.ranks = name, seed, find(name), ranks
+        ranks.check_batch(self.recipe.batch_size)
         self.device = pick_device(None if device is None else str(device))
         recipe, weights = self.recipe, seeded(seed)
         build_g, build_d = getattr(models, recipe.generator), getattr(models, recipe.discriminator)
         self.G = build_g(**recipe.for_generator(), generator=weights).to(self.device)
         self.D = build_d(**recipe.for_discriminator(), generator=weights).to(self.device)
+        ranks.with_shared_statistics(self.G), ranks.with_shared_statistics(self.D)
         self.opt_g, self.opt_d = (
             torch.optim.Adam(net.parameters(), lr=lr, betas=recipe.betas, fused=True)
             for net, lr in ((self.G, recipe.lr_g), (self.D, recipe.lr_d))
@@ -312,10 +318,9 @@ class Run:
     ) -> History:
         """Goes on for `steps` steps or `seconds` seconds; its task's figures are taken each `measure_every` steps."""
         check_count("measure_every", measure_every)
-        own = [
-            (1, lambda step, history: step and self.average.update(self.G)),
-            (measure_every, lambda step, history: history.log(**self.measure(samples))),
-        ]
+        own = [(1, lambda step, history: step and self.average.update(self.G))]
+        if self.ranks.rank == 0:  # the others wait for it at their next step
+            own.append((measure_every, lambda step, history: history.log(**self.measure(samples))))
         return fit(
             self._d_step,
             self._g_step,
@@ -327,6 +332,7 @@ class Run:
             history=self.history,
             progress=progress,
             label=self.name,
+            agree=self.ranks.agree,
         )
 
     def measure(self, n: int, *, seed: int = 0) -> dict[str, float]:
@@ -377,12 +383,14 @@ class Run:
         }
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str | torch.device | None = None) -> "Run":
+    def load(
+        cls, path: str | Path, *, device: str | torch.device | None = None, ranks: Ranks = ALONE
+    ) -> "Run":
         """The run as it was saved. Raises ValueError for a file that holds no run, or one of another make."""
         tensors, header = load_tensors(path)
         if "recipe" not in header:
             raise ValueError(f"{Path(path).name} holds a generator but no run: train one with --out to resume it")
-        run = cls(header["recipe"], seed=header["seed"], device=device)
+        run = cls(header["recipe"], seed=header["seed"], device=device, ranks=ranks)
         try:
             run._restore(tensors, header)
         except (RuntimeError, KeyError, ValueError) as error:
@@ -406,6 +414,10 @@ class Run:
     def _networks(self) -> dict[str, nn.Module]:
         return {"G": self.G, "D": self.D, "average": self.average.module}
 
+    @functools.cached_property  # not before the first step: it waits for all ranks
+    def _training(self) -> dict[str, nn.Module]:
+        return {"D": self.ranks.averaging(self.D), "G": self.ranks.averaging(self.G)}
+
     def _noise(self) -> Tensor:
         recipe = self.recipe
         return NOISE[recipe.noise](recipe.batch_size, recipe.latent_dim, generator=self.stream)
@@ -415,14 +427,19 @@ class Run:
         return y[torch.randperm(len(y), generator=self.stream, device=y.device)] if self.recipe.classes else None
 
     def _d_step(self) -> dict[str, Tensor]:
-        recipe = self.recipe
+        recipe, mine = self.recipe, self.ranks.mine
         _set_lr(self.opt_d, recipe.lr_d, recipe.lr_half, self.history.steps)
         x, y = self._real(recipe.batch_size, self.stream)
         y, y_fake = (y, self._wanted(y)) if recipe.classes else (None, None)
+        z = self._noise()
         due = self.d_updates % recipe.penalty_every == 0 and (recipe.r1_gamma > 0 or recipe.gp_lambda > 0)
         self.d_updates += 1
+        y, y_fake = mine(y), mine(y_fake)
         penalty = functools.partial(self._penalty, y) if due else None
-        return d_step(self.G, self.D, self.opt_d, x, self._noise(), recipe.loss, penalty, y=y, y_fake=y_fake)
+        losses = d_step(
+            self.G, self._training["D"], self.opt_d, mine(x), mine(z), recipe.loss, penalty, y=y, y_fake=y_fake
+        )
+        return self.ranks.mean(losses)
 
     def _penalty(self, y: Labels, x: Tensor, fake: Tensor) -> Tensor:
         recipe, total = self.recipe, 0.0
@@ -431,14 +448,17 @@ class Run:
             total += 0.5 * recipe.r1_gamma * recipe.penalty_every * r1_penalty(D, x)
         if recipe.gp_lambda > 0:
             weight = recipe.gp_lambda * recipe.penalty_every
-            total += weight * gradient_penalty(D, x, fake, generator=self.stream)
+            part = {} if self.ranks.world == 1 else {"part": (self.ranks.rank, self.ranks.world)}
+            total += weight * gradient_penalty(D, x, fake, generator=self.stream, **part)
         return total
 
     def _g_step(self) -> dict[str, Tensor]:
-        recipe = self.recipe
+        recipe, mine = self.recipe, self.ranks.mine
         _set_lr(self.opt_g, recipe.lr_g, recipe.lr_half, self.history.steps)
         y_fake = self._wanted(self._real(recipe.batch_size, self.stream)[1]) if recipe.classes else None
-        return g_step(self.G, self.D, self.opt_g, self._noise(), recipe.loss, y_fake=y_fake)
+        z, y_fake = mine(self._noise()), mine(y_fake)
+        losses = g_step(self._training["G"], self.D, self.opt_g, z, recipe.loss, y_fake=y_fake)
+        return self.ranks.mean(losses)
 
 
 def find(name: str) -> Recipe:

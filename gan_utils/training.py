@@ -16,6 +16,7 @@ from .runtime import Interrupt, check_count, frozen
 
 Step = Callable[[], Mapping[str, Tensor]]
 BAR = "{l_bar}{bar:10}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"  # short, so that the metric is in sight
+OVER, INTERRUPTED = 2, 1  # why a run stops; 0: it goes on
 CHECK_EVERY = 50  # steps between two looks for NaN: each look waits for the device
 EXPLODED = 1e5  # no weight of a sound network comes near it
 
@@ -157,6 +158,7 @@ def fit(
     history: History | None = None,
     progress: bool = True,
     label: str = "training",
+    agree: Callable[[int], int] = int,
 ) -> History:
     """Runs the two steps in turn and counts; one step is one G update with `d_steps_per_g` D updates before it.
 
@@ -164,7 +166,8 @@ def fit(
     `function(step, history)` runs before the first step and after each `every` steps. A `history` given is
     continued. Ctrl-C ends the run after the step under way and returns what it has. A loss that is not finite, or
     a weight of a module in `keep` that is not or has passed 1e5, ends it with FloatingPointError that names step
-    and tensor, after these modules were set back to the last good state.
+    and tensor, after these modules were set back to the last good state. `agree` may change the flag that ends the
+    run, 0 as long as it goes on: several processes have to stop at the same step.
     """
     hooks, keep = list(hooks), list(keep)
     _check_budget(steps, seconds, d_steps_per_g)
@@ -176,9 +179,13 @@ def fit(
     try:
         with Interrupt() as interrupt:
             _run_hooks(hooks, history, bar, after_step=False)
-            while not _is_over(history.steps - first, time.perf_counter() - start, steps, seconds):
-                if interrupt.asked:
+            while True:
+                over = _is_over(history.steps - first, time.perf_counter() - start, steps, seconds)
+                stop = agree(OVER if over else INTERRUPTED if interrupt.asked else 0)
+                if stop == INTERRUPTED:
                     raise KeyboardInterrupt
+                if stop:
+                    break
                 for _ in range(d_steps_per_g):
                     losses = dict(d_step())
                 losses.update(g_step())
