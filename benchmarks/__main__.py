@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import gan_utils as gu
+from gan_utils import batched
 from gan_utils.recipes import Run
 
 from .baselines import CRITIC_STEPS, classic_loop, classic_steps, course_pair, course_steps
@@ -255,6 +256,35 @@ def median_seconds(function: Callable[[], object], repeats: int = 25) -> float:
     return statistics.median(times)
 
 
+def seeds(count: int = 10, width: int = 64, batch: int = 64) -> list[dict]:
+    """Milliseconds a step (one D and one G update on the ring) of one run, of `count` side by side, and their ratio.
+
+    The batched runs on their own, against one plain run of the package's steps; all with R1.
+    """
+    one = median_seconds(_ring_step(1, width, batch, plain=True), repeats=100)
+    many = median_seconds(_ring_step(count, width, batch), repeats=100)
+    return [
+        {"name": "ring, one run", "ms_a_step": one * 1e3},
+        {"name": f"ring, {count} runs side by side", "ms_a_step": many * 1e3, "times_one_run": many / one,
+         "times_faster_than_in_turn": count * one / many},
+    ]
+
+
+def _ring_step(count: int, width: int, batch: int, *, plain: bool = False) -> Callable[[], object]:
+    Gs = [gu.toy_generator(2, data_dim=2, width=width, generator=gu.seeded(s)) for s in range(count)]
+    Ds = [gu.toy_discriminator(2, width=width, generator=gu.seeded(100 + s)) for s in range(count)]
+    G, D = (Gs[0], Ds[0]) if plain else (batched.side_by_side(Gs), batched.side_by_side(Ds))
+    opt_g, opt_d = (torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.5, 0.9), fused=True) for net in (G, D))
+    kit, shape, stream = (gu, (batch, 2), gu.seeded(0)) if plain else (batched, (count, batch, 2), gu.seeded(0))
+
+    def step() -> None:
+        x, z, z2 = gu.ring(count * batch, generator=stream).view(shape), *torch.randn(2, *shape, generator=stream)
+        kit.d_step(G, D, opt_d, x, z, gu.non_saturating, lambda x, fake: 0.05 * kit.r1_penalty(D, x))
+        kit.g_step(G, D, opt_g, z2, gu.non_saturating)
+
+    return step
+
+
 def import_time() -> list[dict]:
     """Seconds to import gan_utils in a fresh interpreter, and torch alone; best of five."""
     rows = []
@@ -297,6 +327,7 @@ BENCHMARKS = {
     "steps": steps,
     "matmul": matmul,
     "busy": busy,
+    "seeds": seeds,
     "scaling": scaling,
     "wgan": wgan,
     "classic": classic,
