@@ -128,11 +128,11 @@ FAULTS = [
         "epsilon = torch.rand(shape, device",
         "properties:stream_alone",
     ),
-    Fault("penalties", "shape = (len(real),) + (1,) * (real.ndim - 1)", "shape = real.shape", "penalties"),
-    Fault("penalties", "shape = (len(real),) + (1,) * (real.ndim - 1)", "shape = (1,) * real.ndim", "penalties"),
+    Fault("penalties", "shape = (n * k,) + (1,) * (real.ndim - 1)", "shape = real.shape", "penalties"),
+    Fault("penalties", "shape = (n * k,) + (1,) * (real.ndim - 1)", "shape = (1,) * real.ndim", "penalties"),
     Fault(
         "penalties",
-        "shape = (len(real),) + (1,) * (real.ndim - 1)",
+        "shape = (n * k,) + (1,) * (real.ndim - 1)",
         "shape = real.shape[:2] + (1,) * (real.ndim - 2)",
         "penalties",
     ),
@@ -372,7 +372,7 @@ FAULTS = [
     Fault("training", "EXPLODED = 1e5", "EXPLODED = 1e9", "training"),
     Fault("training", "min(bad, key=", "max(bad, key=", "properties:earliest"),
     Fault("training", "guard = _Guard(keep, history.steps)", "guard = _Guard(keep, 0)", "recipes:diverged"),
-    Fault("training", "                if interrupt.asked:\n", "                if False:\n", "training"),
+    Fault("training", "INTERRUPTED if interrupt.asked else 0", "0", "training"),
     # freezing, streams, files
     Fault("runtime", "            norm.track_running_stats = False\n", "            pass\n", "runtime:not light"),
     Fault("runtime", "p.requires_grad_(flag)", "p.requires_grad_(True)", "runtime:not light"),
@@ -709,7 +709,7 @@ FAULTS = [
         "y",
         "recipes:conditional_steps",
     ),
-    Fault("recipes", "penalty, y=y, y_fake=y_fake)", "penalty, y=y_fake, y_fake=y)", "recipes:conditional_steps"),
+    Fault("recipes", "penalty, y=y, y_fake=y_fake\n", "penalty, y=y_fake, y_fake=y\n", "recipes:conditional_steps"),
     Fault(
         "recipes",
         "self._wanted(self._real(recipe.batch_size, self.stream)[1])",
@@ -809,7 +809,7 @@ FAULTS = [
     ),
     Fault("__main__", "        if path.exists():\n", "        if False:\n", "recipes:overwrites"),
     Fault("__main__", "    if run.name != arguments.recipe:\n", "    if False:\n", "recipes:overwrites"),
-    Fault("__main__", '"progress": not arguments.json}', '"progress": True}', "recipes:json_lines"),
+    Fault("__main__", '"progress": is_first() and not arguments.json}', '"progress": True}', "recipes:json_lines"),
     Fault(
         "__main__",
         'look = {"measure_every": arguments.measure_every,',
@@ -835,6 +835,15 @@ FAULTS = [
         "health:verdicts",
     ),
     Fault("health", "x.detach().flatten(1).double()", "x.detach().double()", "properties:health_sees"),
+    # several ranks: parts, sums, statistics, what is said
+    Fault("distributed", "x.chunk(self.world)[self.rank]", "x[self.rank :: self.world]", "distributed:neighbours"),
+    Fault("distributed", "return _Sum.apply(gradient.contiguous())", "return gradient", "distributed:update"),
+    Fault("distributed", "values / self.world, strict", "values, strict", "distributed:update"),
+    Fault("distributed", "var.detach() * n / (n - 1)", "var.detach()", "distributed:update"),
+    Fault("distributed", "if batch_size % self.world:", "if False:", "distributed:equal_parts"),
+    Fault("distributed", 'environ.get("RANK", 0)) == 0', 'environ.get("RANK", 0)) >= 0', "distributed:said_once"),
+    Fault("penalties", "[i * n : (i + 1) * n].to(real)", "[:n].to(real)", "distributed:places"),
+    Fault("recipes", 'self.G, self._training["D"], self', "self.G, self.D, self", "distributed:update"),
 ]
 
 
