@@ -107,7 +107,7 @@ def traffic(answer: Callable[[int, int], float]) -> str:
         if ranks > 2:
             for slip, message in (
                 (want / 2, "that is one round: after the sums are made they go round once more"),
-                (2 * (ranks - 1) * n, "each message is one piece, numbers / ranks, not the whole; and one rank is asked for"),
+                (2 * (ranks - 1) * n, "a message is one piece, numbers / ranks, and one rank is asked for"),
                 ((ranks - 1) * n, "that is sending the whole to everybody: in a ring one piece goes to one neighbour"),
                 (2 * n, "a rank sends ranks - 1 pieces a round: its last one is done already"),
                 (2 * (ranks - 1), "that counts messages: each holds numbers / ranks"),
