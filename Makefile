@@ -7,15 +7,17 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= .
 
-.PHONY: help book test lint lab execute bench mutants clean
+.PHONY: help book pdf test lint lab execute bench mutants dist clean
 
 help:
 	@echo 'make book     build the book and print the address of its first page'
+	@echo 'make pdf      print the book into one PDF'
 	@echo 'make test     check the code, the chapters, the built book and its pages in a browser'
 	@echo 'make lab      open the chapters in JupyterLab'
 	@echo 'make execute  run the chapters again and write their outputs'
 	@echo 'make bench    time the recipes against their baselines'
 	@echo 'make mutants  plant faults in the package and see that the tests notice each'
+	@echo 'make dist     build the wheel and the source archive of the package'
 	@echo 'make clean    remove what was built, and the environment'
 
 # The stamp is newer than the two files that say what is needed, or the installation runs again.
@@ -32,6 +34,9 @@ $(STAMP): requirements.txt pyproject.toml
 
 book: $(STAMP)
 	$(BIN)/python book/build.py --out $(OUT)
+
+pdf: book
+	$(BIN)/python book/pdf.py --out $(OUT)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -54,5 +59,9 @@ bench: $(STAMP)
 mutants: $(STAMP)
 	$(BIN)/python tests/mutants.py
 
+dist: $(STAMP)
+	$(BIN)/python -c 'from setuptools import build_meta as b; b.build_sdist("dist"); b.build_wheel("dist")' >/dev/null
+	@ls -l dist
+
 clean:
-	rm -rf _build build *.egg-info .pytest_cache .ruff_cache $(VENV)
+	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache $(VENV)

@@ -56,10 +56,11 @@ def print_page(page, file):
     return title, PdfReader(io.BytesIO(page.pdf(**PAPER)))
 
 
-def print_contents(page, site, titles, first, title):
+def print_contents(page, site, parts, titles, first):
     """The page in front: every title with its page number; its links are those of the site, as elsewhere."""
+    title = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
     rows = ""
-    for caption, files in contents():
+    for caption, files in parts:
         rows += f"<h2>{caption}</h2>" if caption else ""
         rows += "".join(f'<a href="{(site / f"{file}.html").as_uri()}"><span>{html.escape(titles[file])}</span>'
                         f"<span>{first[file]}</span></a>" for file in files)
@@ -93,23 +94,19 @@ def number_pages(page, writer):
         sheet.merge_page(number)
 
 
-def make(site, target):
-    """Write the PDF of the built `site` to `target`; return its number of pages."""
-    title = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
-    with chromium() as page:
-        files = [file for _, part in contents() for file in part]
-        printed = {file: print_page(page, site / f"{file}.html") for file in files}
-        titles, first, number = {}, {}, 2  # the contents are page 1
-        for file, (name, pdf) in printed.items():
-            titles[file], first[file] = name, number
-            number += len(pdf.pages)
-        writer = PdfWriter()
-        writer.append(print_contents(page, site, titles, first, title), import_outline=False)
-        for _, pdf in printed.values():
-            writer.append(pdf)
-        turn_links(writer, first, site)
-        number_pages(page, writer)
-    writer.add_metadata({"/Title": title})
+def make(page, site, target, parts):
+    """Print `parts` of the built `site` with the browser's `page`, write the PDF, return its number of pages."""
+    printed = {file: print_page(page, site / f"{file}.html") for _, files in parts for file in files}
+    titles, first, number = {}, {}, 2  # the contents are page 1
+    for file, (title, pdf) in printed.items():
+        titles[file], first[file] = title, number
+        number += len(pdf.pages)
+    writer = PdfWriter()
+    writer.append(print_contents(page, site, parts, titles, first), import_outline=False)
+    for _, pdf in printed.values():
+        writer.append(pdf)
+    turn_links(writer, first, site)
+    number_pages(page, writer)
     writer.compress_identical_objects()
     writer.write(target)
     return len(writer.pages)
@@ -121,5 +118,6 @@ if __name__ == "__main__":
     built = parser.parse_args().out.resolve() / "_build"
     if not (built / "html" / "book").is_dir():
         sys.exit(f"There is no book in {built / 'html'}: build it first, `python book/build.py`.")
-    count = make(built / "html", built / "book.pdf")
+    with chromium() as page:
+        count = make(page, built / "html", built / "book.pdf", contents())
     print(f"\nThe book has {count} pages: {(built / 'book.pdf').as_uri()}")

@@ -13,7 +13,8 @@ from sphinx import addnodes
 # Words that the chapters also use in their everyday sense, or in that of probability: a link would mislead.
 EVERYDAY = {"density", "feature", "floor", "freezing", "prior", "real", "fake", "seed", "step"}
 PLAIN = (nodes.reference, nodes.title, nodes.literal, nodes.raw, nodes.table, addnodes.desc)
-CODE = re.compile(r'(?<=<span class="n">)(gu|widgets|plots)(</span><span class="o">\.</span><span class="n[a-z]*">)(\w+)')
+CODE = re.compile(r'(?<=<span class="n">)(gu|widgets|plots)'
+                  r'(</span><span class="o">\.</span><span class="n[a-z]*">)(\w+)')
 
 
 def link(text, address, kind):
