@@ -62,12 +62,38 @@ def address():
 def badge(name):
     url, ref = address()
     path = url.removeprefix("https://github.com/")
-    link = f"https://colab.research.google.com/github/{path}/blob/{ref}/notebooks/{name}.ipynb"
-    return f"[Open in Colab]({link})"
+    colab = f"https://colab.research.google.com/github/{path}/blob/{ref}/notebooks/{name}.ipynb"
+    binder = f"https://mybinder.org/v2/gh/{path}/{ref}?urlpath=lab/tree/notebooks/{name}.ipynb"
+    return f"[Open in Colab]({colab}) · [Open in Binder]({binder})"
+
+
+CHAPTER = re.compile(r"\[[^\]]*\]\([^)]*\)|\b[Cc]hapter (\d+)\b|\b[Tt]he next chapter\b")
+
+
+def link_chapters(text, name):
+    """Where `text` speaks of a chapter that is written, link it; what is a link already stays as it is."""
+    files = {int(path.name[:2]): path.name for path in HERE.glob("[0-9]*.ipynb")}
+
+    def link(match):
+        if match[0].startswith("["):
+            return match[0]
+        number = int(match[1] or int(name[:2]) + 1)
+        return f"[{match[0]}]({files[number]})" if number in files else match[0]
+
+    return CHAPTER.sub(link, text)
+
+
+def link_neighbours(nb, name):
+    """A chapter says where it comes from and leads to: its lines "Needs" and "Where this leads" get links."""
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"(?ms)^\*\*(Needs|Where this leads)\.\*\*.*?(?=\n\n|\Z)",
+                                 lambda match: link_chapters(match[0], name), cell.source)
 
 
 def stamp(nb, name):
-    """Give `nb` its Colab link and its Colab cell; both stand right after the opening cell."""
+    """Give `nb` its Colab link and its Colab cell, right after the opening cell, and links to other chapters."""
+    link_neighbours(nb, name)
     url, ref = address()
     link = nbformat.v4.new_markdown_cell(badge(name), id="open-in-colab")
     setup = nbformat.v4.new_code_cell(COLAB_SETUP.format(url=url, ref=ref), id="colab-setup")

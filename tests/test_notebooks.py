@@ -113,6 +113,17 @@ def test_links_are_relative_and_lead_somewhere(chapter, nb):
             assert (chapter.parent / target.split("#")[0]).resolve().exists(), target
 
 
+def test_says_where_it_leads(chapter, nb):
+    """The last cell links the next chapter, and a later chapter's opening or ending an earlier one."""
+    names = {int(path.name[:2]): path.name for path in CHAPTERS}
+    number, ending = int(chapter.name[:2]), nb.cells[-1].source
+    assert "**Where this leads.**" in ending
+    if number + 1 in names:
+        assert f"]({names[number + 1]})" in ending, "say what the next chapter does: `execute.py --stamp` links it"
+    earlier = [name for other, name in names.items() if other < number]
+    assert not earlier or any(f"]({name})" in nb.cells[0].source + ending for name in earlier)
+
+
 def test_exact_outputs_are_compared(nb):
     """Cells whose output is exact say so, and have an output: nbval compares it."""
     marked = [cell for cell in code(nb) if "# NBVAL_CHECK_OUTPUT" in cell.source]
@@ -201,8 +212,19 @@ def test_stamp_is_idempotent_and_derived_from_the_settings(monkeypatch):
     book = made()
     execute.stamp(book, "09-test")
     assert [cell.id for cell in book.cells] == ["opening", "open-in-colab", "colab-setup", "cell"]
-    assert book.cells[1].source.endswith("/github/a/b/blob/v1/notebooks/09-test.ipynb)")
+    assert "/github/a/b/blob/v1/notebooks/09-test.ipynb) · " in book.cells[1].source
+    assert book.cells[1].source.endswith("/v2/gh/a/b/v1?urlpath=lab/tree/notebooks/09-test.ipynb)")
     assert "git+https://github.com/a/b@v1" in book.cells[2].source
+
+
+def test_neighbours_are_linked_where_they_are_written():
+    """The next chapter and a chapter by its number; a link stays, and a chapter that is not written is not linked."""
+    given = "**Needs.** Chapter 2, [chapter 1](x).\n\n**Where this leads.** The next chapter; chapter 99.\n\nChapter 2."
+    (first, second, *_), cell = CHAPTERS, new_markdown_cell(given)
+    for _ in range(2):  # a second time nothing changes
+        execute.link_neighbours(new_notebook(cells=[cell]), "00-test")
+        assert cell.source == (f"**Needs.** [Chapter 2]({second.name}), [chapter 1](x).\n\n"
+                               f"**Where this leads.** [The next chapter]({first.name}); chapter 99.\n\nChapter 2.")
 
 
 def test_clean_leaves_only_what_means_something():
