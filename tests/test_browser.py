@@ -3,17 +3,22 @@
 import functools
 import gzip
 import http.server
+import importlib.util
+import io
 import json
+import re
 import shutil
 import threading
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from site_fixtures import pages, site
+from pypdf import PdfReader
+from site_fixtures import ROOT, pages, site
 
 pytestmark = pytest.mark.browser
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+PAPER = {"width": 657, "height": 980}  # the text of an A4 sheet, 174 mm wide, in pixels of 1/96 inch
 LARGEST = 1_000_000  # bytes that a page may load, compressed
 PRESSED = (".woff2", ".png", ".webp", ".jpg")  # gzip would gain nothing
 EXPLORER = ".gan-explorer"
@@ -71,14 +76,52 @@ def relative(page):
     return page.relative_to(site()).as_posix()
 
 
-def test_every_page_loads_from_the_disk(browser):
-    """No error, no warning, no request but to the site's own files."""
+COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}  # what alone depends on the scheme
+PLAIN = {"exclude": [[".katex-html"]]}  # formulas have their paragraph's colour; in the light they are looked at, too
+
+
+def axe_faults(visit, context=None, options=None):
+    violations = Axe().run(visit.page, context, options or {"resultTypes": ["violations"]}).response["violations"]
+    return [(v["id"], v["nodes"][0]["html"][:200]) for v in violations]
+
+
+def theme(visit):
+    return visit.page.evaluate("document.documentElement.dataset.theme ?? null")
+
+
+@pytest.mark.parametrize("viewport", [NARROW, WIDE], ids=["narrow", "wide"])
+def test_every_page_from_the_disk(browser, viewport):
+    """One visit to each page asks everything.
+
+    No error, no warning, no request but to the site's own files; not too heavy; nothing wider than the screen; then
+    axe-core, its whole rule set in the light, and what depends on colours once more after the reader's system went
+    dark. Without motion: half-way through a fade a colour has a contrast that nobody reads.
+    """
     for page in pages():
-        with Visit(browser, page.as_uri()) as visit:
+        with Visit(browser, page.as_uri(), viewport=viewport, color_scheme="light", reduced_motion="reduce") as visit:
+            excess = visit.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert excess <= 0, f"{relative(page)} scrolls sideways"
+            assert weight(visit) <= LARGEST, f"{relative(page)}: {weight(visit):,} bytes"
             assert visit.complaints == [], relative(page)
             assert visit.foreign() == [], relative(page)
             assert all(url.startswith(site().as_uri()) for url in visit.asked
                        if url.startswith("file:")), relative(page)
+            assert theme(visit) in ("light", None), relative(page)
+            # from here on complaints are axe's own: from the disk it may not read style sheets
+            assert axe_faults(visit) == [], relative(page)
+            visit.page.emulate_media(color_scheme="dark")
+            assert theme(visit) in ("dark", None), relative(page)
+            assert axe_faults(visit, PLAIN, COLOURS) == [], f"{relative(page)}, dark"
+
+
+def test_axe_would_find_a_fault(browser):
+    """What the test above relies on: pale text is found in the dark by the colour rules alone, and in the light."""
+    page, heading = site() / "book" / "glossary.html", {"include": [["h1"]]}
+    with Visit(browser, page.as_uri(), color_scheme="light", reduced_motion="reduce") as visit:
+        visit.page.add_style_tag(content="html[data-theme=dark] h1 { color: #333 !important }")
+        assert axe_faults(visit, heading, COLOURS) == []
+        visit.page.emulate_media(color_scheme="dark")
+        assert [name for name, _ in axe_faults(visit, heading, COLOURS)] == ["color-contrast"]
 
 
 def test_every_page_loads_from_a_subfolder_of_a_server(browser, server):
@@ -88,39 +131,12 @@ def test_every_page_loads_from_a_subfolder_of_a_server(browser, server):
             assert visit.foreign() == [], relative(page)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [NARROW, WIDE], ids=["narrow", "wide"])
-def test_axe_finds_nothing(browser, scheme, viewport):
-    """axe-core's whole rule set; and the page follows the reader's system into the dark.
-
-    Without motion: half-way through a fade from one theme to the other a colour has a contrast that nobody reads.
-    """
-    axe = Axe()
-    for page in pages():
-        with Visit(browser, page.as_uri(), color_scheme=scheme, viewport=viewport,
-                   reduced_motion="reduce") as visit:
-            theme = visit.page.evaluate("document.documentElement.dataset.theme ?? null")
-            assert theme in (scheme, None), relative(page)
-            found = [(v["id"], v["nodes"][0]["html"][:200]) for v in axe.run(visit.page).response["violations"]]
-            assert found == [], relative(page)
-
-
-def test_nothing_scrolls_sideways_on_a_narrow_screen(browser):
-    for page in pages():
-        with Visit(browser, page.as_uri(), viewport=NARROW) as visit:
-            excess = visit.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-            assert excess <= 0, relative(page)
-
-
-def test_a_page_with_all_that_it_loads_is_light(browser):
-    """The files that the browser asked for, each compressed as a server would, fonts and pictures as they are."""
-    for page in pages():
-        with Visit(browser, page.as_uri()) as visit:
-            visit.page.evaluate("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
-            visit.page.wait_for_load_state("networkidle")
-            files = {unquote(urlsplit(url).path) for url in visit.asked if url.startswith("file:")}
-            weight = sum(compressed(file) for file in files)
-            assert weight <= LARGEST, f"{relative(page)}: {weight:,} bytes"
+def weight(visit):
+    """Bytes of all that the browser asked for, each compressed as by a server; fonts, pictures as they are."""
+    visit.page.evaluate("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
+    visit.page.wait_for_load_state("networkidle")
+    files = {unquote(urlsplit(url).path) for url in visit.asked if url.startswith("file:")}
+    return sum(compressed(file) for file in files)
 
 
 def compressed(file):
@@ -199,22 +215,182 @@ def test_without_scripts_a_still_and_a_sentence_stay(browser):
         assert len(still.inner_text().split()) >= 5
 
 
-def test_quiz_answers_when_a_choice_is_opened(browser):
-    """With the keyboard, and without any script."""
-    page = next(page for page in pages() if "quiz-choice" in page.read_text(encoding="utf-8"))
-    with Visit(browser, page.as_uri()) as visit:
-        choice = visit.page.locator("details.quiz-choice").first
-        answer = choice.locator(":scope > p").first
-        assert not answer.is_visible()
-        choice.locator("summary").focus()
-        visit.page.keyboard.press("Enter")
-        assert answer.is_visible()
+# ------------------------------------------------------------------ quizzes
+
+def quiz_page():
+    return next(page for page in pages() if "quiz-choice" in page.read_text(encoding="utf-8"))
 
 
-def test_search_finds_a_word(browser, server):
-    with Visit(browser, f"{server}/search.html?q=discriminator") as visit:
-        visit.page.wait_for_selector("#search-results li")
+def choice(visit, question, right):
+    """A choice of that question (from 0) that is right, or one that is wrong."""
+    choices = visit.page.locator(".quiz-question").nth(question).locator("details.quiz-choice")
+    texts = choices.locator(":scope > p:first-of-type").all_text_contents()
+    return choices.nth([text.startswith("Right") for text in texts].index(right))
+
+
+def answer(visit, question, right):
+    choice(visit, question, right).locator("summary").focus()
+    visit.page.keyboard.press("Enter")
+
+
+def status(visit):
+    return visit.page.locator(".quiz-result [role=status]").text_content()
+
+
+def test_quiz_answers_without_any_script(browser):
+    with Visit(browser, quiz_page().as_uri(), java_script_enabled=False) as visit:
+        opened = visit.page.locator("details.quiz-choice").first
+        assert not opened.locator(":scope > p").first.is_visible()
+        opened.locator("summary").click()
+        assert opened.locator(":scope > p").first.is_visible()
+
+
+def test_quiz_counts_the_first_choice_and_keeps_it(browser):
+    """With the keyboard, from the disk: marked in words, said aloud, kept over a reload, shown on the first page."""
+    with Visit(browser, quiz_page().as_uri()) as visit:
+        of = visit.page.locator(".quiz-question").count()
+        assert of >= 3
+        answer(visit, 0, right=True)
+        assert "✓ right, your answer" in choice(visit, 0, right=True).inner_text()
+        assert status(visit) == f"Question 1: right. 1 of {of} answered right, {of - 1} still open. " \
+                                "The first choice counts."
+        answer(visit, 1, right=False)
+        answer(visit, 1, right=True)  # explains itself, and does not count
+        assert "✗ wrong, your answer" in choice(visit, 1, right=False).inner_text()
+        assert choice(visit, 1, right=True).locator(".quiz-verdict").inner_text() == "✓ right"
+        assert f"1 of {of} answered right, {of - 2} still open" in status(visit)
+        visit.page.reload()
+        assert choice(visit, 0, right=True).get_attribute("open") is not None
+        assert status(visit).startswith(f"1 of {of} answered right, {of - 2} still open")
+        chapter = visit.page.locator("h1").first.evaluate("h1 => h1.firstChild.textContent")
+        visit.page.goto((site() / "book" / "index.html").as_uri())
+        row = visit.page.locator("dt", has_text=chapter)
+        assert row.locator(".quiz-progress").inner_text() == f"quiz: 1 of {of} right"
+        visit.page.goto(quiz_page().as_uri())
+        visit.page.get_by_role("button", name="Start the quiz again").click()
+        assert visit.page.locator("details.quiz-choice[open], .quiz-verdict").count() == 0
+        assert status(visit).startswith(f"All questions are open again. 0 of {of} answered right, {of} still open")
+        visit.page.goto((site() / "book" / "index.html").as_uri())
+        assert visit.page.locator(".quiz-progress").count() == 0
         assert visit.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_answered_quiz_is_accessible(browser, scheme):
+    with Visit(browser, quiz_page().as_uri(), color_scheme=scheme, reduced_motion="reduce") as visit:
+        answer(visit, 0, right=True)
+        answer(visit, 1, right=False)
+        assert axe_faults(visit, {"include": [["#quiz"]]}) == []
+        visit.page.goto((site() / "book" / "index.html").as_uri())
+        assert axe_faults(visit, {"include": [["#the-chapters"]]}) == []
+
+
+@pytest.mark.parametrize("hurdle", [
+    "delete window.localStorage; Object.defineProperty(window, 'localStorage', {get() { throw new Error('refused') }})",
+    "localStorage.setItem('hands-on-gans-quiz', '[{]'); ",
+    "localStorage.setItem('hands-on-gans-quiz', 'null')",
+    """localStorage.setItem('hands-on-gans-quiz', '{"CHAPTER": {"answers": 7}}')""",
+], ids=["refused", "no JSON", "null", "another shape"])
+def test_quiz_does_without_what_was_kept(browser, hurdle):
+    page = quiz_page()
+    with Visit(browser, "about:blank") as visit:
+        visit.page.add_init_script(hurdle.replace("CHAPTER", page.stem))
+        visit.page.goto(page.as_uri())
+        answer(visit, 0, right=True)
+        assert status(visit).startswith("Question 1: right. 1 of")
+        of_the_theme = ("refused", "theme mode")  # which wants to keep its mode
+        assert [c for c in visit.complaints if not any(words in c for words in of_the_theme)] == []
+
+
+# ------------------------------------------------------------------ paper
+
+def test_a_page_prints_whole(browser):
+    """On paper: no navigation and no buttons, folds open but for the choices of the quiz, whose answers follow it;
+    nothing is wider than the sheet, and no demonstration is cut in two that fits on one."""
+    page = quiz_page()
+    with Visit(browser, page.as_uri()) as visit:
+        visit.page.set_viewport_size(PAPER)
+        visit.page.emulate_media(media="print")
+        visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        shown = visit.page.evaluate("""() => [...document.querySelectorAll(
+            "nav, .bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article, .prev-next-footer, .quiz-result, "
+            + ".gan-demo button, .copybtn")].filter((e) => e.checkVisibility()).map((e) => e.className)""")
+        assert shown == []
+        assert visit.page.locator("details:not(.quiz-choice):not([open]), .quiz-choice[open]").count() == 0
+        choices = visit.page.locator("details.quiz-choice").count()
+        assert visit.page.locator(".quiz-answers p").count() == choices + 1
+        wide = visit.page.evaluate("""() => [...document.querySelectorAll(".bd-article *")].filter((e) =>
+            e.scrollWidth > e.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(e).overflowX))
+            .map((e) => e.className)""")
+        assert wide == [], "cut at the right edge of the sheet"
+        demos = visit.page.evaluate("""() => [...document.querySelectorAll(".gan-demo")].map((e) =>
+            getComputedStyle(e).breakInside)""")
+        assert demos
+        assert set(demos) == {"avoid"}
+        reader = PdfReader(io.BytesIO(visit.page.pdf(format="A4", tagged=True, outline=True)))
+        text = "\n".join(sheet.extract_text() for sheet in reader.pages)
+        assert len(reader.pages) > 3
+        assert "Answers" in text
+        assert "Exercise 1.1" in text
+        visit.page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert visit.page.locator(".quiz-answers").count() == 0
+
+
+def test_the_pdf_has_bookmarks_numbers_and_links(browser, tmp_path):
+    """Two pages of the book, printed and joined as `make pdf` does with all."""
+    spec = importlib.util.spec_from_file_location("pdf", ROOT / "book" / "pdf.py")
+    pdf = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pdf)
+    parts = [("", ["book/index"]), ("Reference", ["book/how-to-read"])]
+    with Visit(browser, "about:blank") as visit:
+        count = pdf.make(visit.page, site(), tmp_path / "book.pdf", parts)
+    reader = PdfReader(tmp_path / "book.pdf")
+    assert len(reader.pages) == count >= 3
+    assert [mark.title for mark in reader.outline if not isinstance(mark, list)] == \
+        ["Hands-on GANs", "How to read this book"]
+    contents = reader.pages[0].extract_text()
+    number = int(re.search(r"How to read this book\s+(\d+)", contents)[1])
+    assert "How to read this book" in reader.pages[number - 1].extract_text()
+    assert reader.pages[number - 1].extract_text().strip().endswith(str(number)), "the sheet bears its number"
+    actions = [note.get_object().get("/A", {}) for note in reader.pages[0]["/Annots"]]
+    assert [action["/S"] for action in actions] == ["/GoTo", "/GoTo"]
+    addresses = [str(note.get_object().get("/A", {}).get("/URI", "")) for sheet in reader.pages
+                 for note in sheet.get("/Annots", ())]
+    assert not [address for address in addresses if address.startswith("file:")]
+
+
+# ------------------------------------------------------------------ finding one's way
+
+FOUND = {"gradient_penalty": "book/api.html#gan_utils.penalties.gradient_penalty",
+         "mode collapse": "book/glossary.html#term-mode-collapse",
+         "r1_gamma": "book/notation.html"}
+
+
+@pytest.mark.parametrize("words", FOUND)
+def test_search_finds_code_and_terms(browser, words):
+    """From the disk, where a page may not read its neighbours: the titles, without excerpts."""
+    with Visit(browser, f"{(site() / 'search.html').as_uri()}?q={quote(words)}") as visit:
+        visit.page.wait_for_selector("#search-results li")
+        found = visit.page.locator("#search-results li a").evaluate_all("links => links.map(a => a.href)")
+        assert any(address.endswith(FOUND[words]) for address in found[:4]), found[:8]
+        assert visit.complaints == []
+
+
+def test_search_shows_excerpts_from_a_server(browser, server):
+    with Visit(browser, f"{server}/search.html?q=discriminator") as visit:
+        visit.page.wait_for_selector("#search-results li p.context")
+        assert visit.complaints == []
+
+
+def test_names_in_the_text_open_the_package_s_function(browser):
+    """A chapter's `gu.d_step`, then *[source]* beside it: two clicks from the sentence to the code."""
+    page = site() / "notebooks" / "02-uniform-noise-to-gaussian.html"
+    with Visit(browser, page.as_uri()) as visit:
+        visit.page.locator("a.book-code", has_text="d_step").first.click()
+        entry = visit.page.locator("dt#gan_utils\\.training\\.d_step")
+        assert entry.is_visible()
+        entry.locator("a.reference.internal", has_text="[source]").click()
+        assert "def d_step" in visit.page.locator("div#d_step").inner_text()
 
 
 def test_the_reader_can_change_the_theme(browser):

@@ -10,7 +10,9 @@ window.addEventListener("load", makeReachable);
 window.addEventListener("resize", makeReachable);
 
 // A page that lies on the disk may not read its neighbours: there the search shows titles, and no excerpts.
-if (location.protocol === "file:" && window.DOCUMENTATION_OPTIONS) DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined") {
+  DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+}
 
 // Paper is white: a page read in the dark is printed in the light colours.
 let onScreen;
