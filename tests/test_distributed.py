@@ -218,6 +218,18 @@ def test_torchrun_trains_as_one(tmp_path):
     assert Run.load(tmp_path / "checkpoint.safetensors").history.steps == 5
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_two_devices_make_the_run_of_one(tmp_path):
+    """NCCL, one rank a device, against one process on one device: the losses of ten steps, to float32's rounding."""
+    command = ["-m", "gan_utils", "train", "ring", "--device", "cuda", "--steps", "10", "--out"]
+    for before, out in ((TORCHRUN, "two"), ([sys.executable], "one")):
+        done = subprocess.run([*before, *command, str(tmp_path / out)], env=environment(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    two, one = (gu.load_tensors(tmp_path / out / "checkpoint.safetensors")[0] for out in ("two", "one"))
+    torch.testing.assert_close(two["history.d_loss"], one["history.d_loss"], rtol=0, atol=1e-3)
+
+
 @pytest.mark.slow
 def test_a_killed_rank_ends_the_run_and_leaves_a_whole_checkpoint(tmp_path):
     """SIGKILL to rank 1 while training: seconds later all is over, one line says why, and the run goes on alone."""
