@@ -222,9 +222,10 @@ def test_torchrun_trains_as_one(tmp_path):
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
 def test_two_devices_make_the_run_of_one(tmp_path):
     """NCCL, one rank a device, against one process on one device: the losses of ten steps, to float32's rounding."""
-    command = ["-m", "gan_utils", "train", "ring", "--device", "cuda", "--steps", "10", "--out"]
+    command = ["-m", "gan_utils", "train", "ring", "--device", "cuda", "--steps", "10", "--out", ""]
     for before, out in ((TORCHRUN, "two"), ([sys.executable], "one")):
-        done = subprocess.run([*before, *command, str(tmp_path / out)], env=environment(), capture_output=True, text=True)
+        command[-1] = str(tmp_path / out)
+        done = subprocess.run([*before, *command], env=environment(), capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
     two, one = (gu.load_tensors(tmp_path / out / "checkpoint.safetensors")[0] for out in ("two", "one"))
     torch.testing.assert_close(two["history.d_loss"], one["history.d_loss"], rtol=0, atol=1e-3)
