@@ -67,20 +67,27 @@ def badge(name):
     return f"[Open in Colab]({colab}) · [Open in Binder]({binder})"
 
 
-CHAPTER = re.compile(r"\[[^\]]*\]\([^)]*\)|\b[Cc]hapter (\d+)\b|\b[Tt]he next chapter\b")
+NAMED = r"[Cc]hapter (\d+)|[Tt]he next chapter"
+LINK = re.compile(rf"\[((?:{NAMED}))\]\(\d\d-[^)]*\)")
+MENTION = re.compile(rf"\[[^\]]*\]\([^)]*\)|\b(?:{NAMED})\b")
+
+
+def listed():
+    """{number: file} of the chapters that the book's contents list."""
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
+    files = [Path(chapter["file"]) for part in toc["parts"] for chapter in part["chapters"]]
+    return {int(file.name[:2]): f"{file.name}.ipynb" for file in files if file.parent.name == "notebooks"}
 
 
 def link_chapters(text, name):
-    """Where `text` speaks of a chapter that is written, link it; what is a link already stays as it is."""
-    files = {int(path.name[:2]): path.name for path in HERE.glob("[0-9]*.ipynb")}
+    """Where `text` speaks of a chapter that the book lists, link it; any other link stays as it is."""
+    files = listed()
 
     def link(match):
-        if match[0].startswith("["):
-            return match[0]
         number = int(match[1] or int(name[:2]) + 1)
-        return f"[{match[0]}]({files[number]})" if number in files else match[0]
+        return match[0] if match[0].startswith("[") or number not in files else f"[{match[0]}]({files[number]})"
 
-    return CHAPTER.sub(link, text)
+    return MENTION.sub(link, LINK.sub(r"\1", text))
 
 
 def link_neighbours(nb, name):

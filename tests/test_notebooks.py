@@ -115,7 +115,7 @@ def test_links_are_relative_and_lead_somewhere(chapter, nb):
 
 def test_says_where_it_leads(chapter, nb):
     """The last cell links the next chapter, and a later chapter's opening or ending an earlier one."""
-    names = {int(path.name[:2]): path.name for path in CHAPTERS}
+    names = execute.listed()
     number, ending = int(chapter.name[:2]), nb.cells[-1].source
     assert "**Where this leads.**" in ending
     if number + 1 in names:
@@ -217,14 +217,15 @@ def test_stamp_is_idempotent_and_derived_from_the_settings(monkeypatch):
     assert "git+https://github.com/a/b@v1" in book.cells[2].source
 
 
-def test_neighbours_are_linked_where_they_are_written():
-    """The next chapter and a chapter by its number; a link stays, and a chapter that is not written is not linked."""
-    given = "**Needs.** Chapter 2, [chapter 1](x).\n\n**Where this leads.** The next chapter; chapter 99.\n\nChapter 2."
-    (first, second, *_), cell = CHAPTERS, new_markdown_cell(given)
+def test_neighbours_are_linked_where_they_are_listed(monkeypatch):
+    """The next chapter, and a chapter by its number; not one that the contents do not list, nor elsewhere."""
+    monkeypatch.setattr(execute, "listed", lambda: {1: "01-a.ipynb", 2: "02-b.ipynb"})
+    cell = new_markdown_cell("**Needs.** Chapter 2, [this](x).\n\n"
+                             "**Where this leads.** The next chapter; [chapter 9](09-gone.ipynb).\n\nChapter 2.")
     for _ in range(2):  # a second time nothing changes
         execute.link_neighbours(new_notebook(cells=[cell]), "00-test")
-        assert cell.source == (f"**Needs.** [Chapter 2]({second.name}), [chapter 1](x).\n\n"
-                               f"**Where this leads.** [The next chapter]({first.name}); chapter 99.\n\nChapter 2.")
+        assert cell.source == ("**Needs.** [Chapter 2](02-b.ipynb), [this](x).\n\n"
+                               "**Where this leads.** [The next chapter](01-a.ipynb); chapter 9.\n\nChapter 2.")
 
 
 def test_clean_leaves_only_what_means_something():
