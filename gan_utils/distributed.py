@@ -53,7 +53,7 @@ class Ranks:
     def averaging(self, network: nn.Module) -> nn.Module:
         """The network for its own step: backward through it leaves gradients that are averaged over the ranks.
 
-        A step that freezes the network needs the bare one: the wrapper would wait for gradients that never come.
+        The hooks that do it sit on the weights, so a penalty may go through the bare network.
         """
         if self.world == 1:
             return network
