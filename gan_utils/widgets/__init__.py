@@ -5,8 +5,10 @@ Python reads and sets; the same output carries a page of HTML that needs nothing
 moves too, and a still picture with one sentence for places that strip scripts.
 """
 
+from .arithmetic import ArithmeticBoard
 from .critic import CriticField
 from .explorer import LatentExplorer, TorchSlider, export_generator, principal_directions, slerp, torch_slider
 from .game import Densities, DiracGAN, LogitGradients
+from .inversion import InversionPad
 from .laboratory import Laboratory
 from .scrubber import Scrubber
