@@ -91,8 +91,8 @@ class Way:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stacked_mnist", description=__doc__)
-    parser.add_argument("--steps", type=int, default=8000)
-    parser.add_argument("--every", type=int, default=1000, help="steps between two measurements")
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--every", type=int, default=500, help="steps between two measurements")
     parser.add_argument("--out", type=Path, default=RECORD)
     arguments = parser.parse_args()
     images, test = gu.load_mnist("train")[0], gu.load_mnist("test")[0]

@@ -1,9 +1,12 @@
 """The baselines measure what they say: the same data, the same networks, the same number of updates."""
 
+import math
+
 import pytest
 import torch
 
 import gan_utils as gu
+from benchmarks import stacked_mnist
 from benchmarks.__main__ import BENCHMARKS, mlp_products, our_course_steps, reach, side_by_side
 from benchmarks.baselines import classic_loop, course_pair, course_steps, torchvision_mnist
 
@@ -74,3 +77,38 @@ def test_both_wgan_loops_move_the_critic_each_time_and_g_each_fifth():
     assert all(torch.equal(weights[0], w) for w in weights[1:5]) and not torch.equal(weights[0], weights[5])
     figures = side_by_side(iter(range(100)), our_course_steps(bf16=False), block=1, repeats=2)
     assert figures["ours"] > 0 and figures["range"][0] <= figures["ratio"] <= figures["range"][1]
+
+
+def test_stacked_modes_are_read_and_counted():
+    """Three channels 0..9 make the mode 100 c + 10 b + a; of 1,000 modes, one with two of 4 hits and two with one each.
+
+    Shares 1/2, 1/4, 1/4: the reverse KL to even shares is log 1000 - 1.5 log 2.
+    """
+    images, labels = gu.load_mnist("train")
+    first = [images[labels == k][:1] for k in (3, 0, 7)]
+    assert stacked_mnist.read(torch.cat(first, dim=1)).tolist() == [703]
+    found = stacked_mnist.count(torch.tensor([703, 703, 5, 0]), 1000)
+    assert (found["one_hit"], found["modes"]) == (3, 3)
+    assert found["reverse_kl"] == pytest.approx(math.log(1000) - 1.5 * math.log(2))
+    lucky = torch.cat([torch.arange(500).repeat(52), torch.tensor([999])])  # 2.6 hits are a tenth of an even share
+    assert stacked_mnist.count(lucky, 1000)["one_hit"] == 501 and stacked_mnist.count(lucky, 1000)["modes"] == 500
+
+
+def test_stacked_record_is_of_its_program():
+    """Every run as the program has it, measured to the same step, and real digits cover all modes."""
+    record = gu.recorded("stacked-mnist")
+    assert record["ways"] == stacked_mnist.WAYS and record["samples"] == stacked_mnist.SAMPLES
+    assert record["held_out"]["modes"] == record["total"] == 1000
+    assert len({curve[-1]["step"] for curve in record["curves"].values()}) == 1
+    assert "benchmarks.stacked_mnist" in record["command"]
+
+
+@pytest.mark.parametrize("way", stacked_mnist.WAYS)
+def test_stacked_pairs_take_a_step(way):
+    images = gu.load_mnist("test")[0][:200]
+    run = stacked_mnist.Way(**stacked_mnist.WAYS[way])
+    before = run.G[0].weight.detach().clone()
+    run.go(images, 1)
+    assert run.steps == 1 and not torch.equal(before, run.G[0].weight)
+    with gu.evaluating(run.G):
+        assert run.G(run.noise(2)).shape == (2, 3, 28, 28)
