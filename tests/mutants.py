@@ -844,6 +844,14 @@ FAULTS = [
     Fault("distributed", 'environ.get("RANK", 0)) == 0', 'environ.get("RANK", 0)) >= 0', "distributed:said_once"),
     Fault("penalties", "[i * n : (i + 1) * n].to(real)", "[:n].to(real)", "distributed:places"),
     Fault("recipes", 'self.G, self._training["D"], self', "self.G, self.D, self", "distributed:update"),
+    # seeds side by side
+    Fault("batched", "objective.sum().backward()", "objective.mean().backward()", "batched"),
+    Fault("batched", "square().sum(dim=2).mean(dim=1)", "square().sum(dim=2).mean()", "batched"),
+    Fault("batched", "flatten(2).norm(dim=2)", "flatten(2).norm(dim=1)", "batched"),
+    Fault("batched", "torch.vmap(self.layer)(x)", "self.layer(x.flatten(0, 1)).unflatten(0, (len(x), -1))", "batched"),
+    Fault("batched", "for w in weights]).all(dim=0)", "for w in weights]).any(dim=0)", "batched"),
+    Fault("batched", "layer.bias[seed, 0]", "layer.bias[0, 0]", "batched"),
+    Fault("batched", "logits.chunk(2, dim=1)", "logits.chunk(2, dim=1)[::-1]", "batched"),
 ]
 
 
