@@ -1,7 +1,7 @@
 """Stacked MNIST, 1,000 modes: `python -m benchmarks.stacked_mnist [--steps N] [--out FILE]`.
 
 Three digits, drawn independently, are the three channels of one picture, so that there are 1,000 equally likely
-triples (Metz et al. 2017; Lin et al. 2018, section 4.2). The same small convolutional pair is trained three ways: with
+triples (Metz et al. 2017; Lin et al. 2018, table 2). The same small convolutional pair is trained three ways: with
 the non-saturating loss alone, with packing by two, and with R1. Modes are triples that the package's classifier of
 digits reads among 26,000 samples. Takes about half an hour on two cores; the record that chapter 6 shows is
 gan_utils/checkpoint_files/stacked-mnist.json, rewritten after each measurement.
