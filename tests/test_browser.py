@@ -323,6 +323,9 @@ def test_a_page_prints_whole(browser):
             e.scrollWidth > e.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(e).overflowX))
             .map((e) => e.className)""")
         assert wide == [], "cut at the right edge of the sheet"
+        fading = visit.page.evaluate("""() => [...document.querySelectorAll("details[open] > *")].filter((e) =>
+            getComputedStyle(e).animationName !== "none" || getComputedStyle(e).opacity !== "1").length""")
+        assert fading == 0, "a solution would be printed half-way in"
         demos = visit.page.evaluate("""() => [...document.querySelectorAll(".gan-demo")].map((e) =>
             getComputedStyle(e).breakInside)""")
         assert demos
