@@ -97,6 +97,7 @@ from .metrics import (
     wasserstein_1d,
 )
 from .models import (
+    ClusteredGenerator,
     ConditionalDiscriminator,
     ConditionalGenerator,
     DigitClassifier,
@@ -105,6 +106,7 @@ from .models import (
     ProjectionDiscriminator,
     classic_discriminator,
     classic_generator,
+    clustered_generator,
     conditional_discriminator,
     conditional_generator,
     conv_discriminator,

@@ -220,6 +220,30 @@ class ProjectionDiscriminator(nn.Module):
         return self.head(h) + (h * self.embedding(y)).sum(dim=1, keepdim=True)
 
 
+class ClusteredGenerator(nn.Module):
+    """G(z) for data in `clusters`: the last number of z picks the cluster, by `shares`, the others vary within it.
+
+    z is (batch, latent_dim) of N(0, 1); `body` takes latent_dim - 1 + clusters. The noise of a GAN has one piece
+    and the data has several, so that a continuous G leaves samples on the bridges between; this one may jump. In
+    training the clusters `y` (batch,) int64 are given instead, and D is told them, as if they were classes. No label
+    is needed. (After Liu et al. 2020, whose clusters are those of D's features and move as D learns.)
+    """
+
+    def __init__(self, body: nn.Module, clusters: int):
+        super().__init__()
+        check_count("clusters", clusters, least=2)
+        self.clusters, self.body = clusters, body
+        self.register_buffer("shares", torch.full((clusters,), 1 / clusters))
+
+    def cluster(self, z: Tensor) -> Tensor:
+        """The clusters that z falls into, (batch,) int64: k as often as `shares[k]` says."""
+        levels = torch.special.ndtr(z[:, -1])  # uniform on [0, 1]
+        return torch.bucketize(levels, self.shares.cumsum(0)[:-1])
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.body(join_one_hot(z[:, :-1], self.cluster(z) if y is None else y, self.clusters))
+
+
 def conditional_generator(
     latent_dim: int = 64, *, classes: int = 10, width: int = 32, generator: torch.Generator | None = None
 ) -> ConditionalGenerator:
@@ -227,6 +251,15 @@ def conditional_generator(
     check_count("latent_dim", latent_dim)
     body = conv_generator(latent_dim + classes, width=width, generator=generator)
     return ConditionalGenerator(body, classes)
+
+
+def clustered_generator(
+    latent_dim: int = 65, *, clusters: int, width: int = 32, generator: torch.Generator | None = None
+) -> ClusteredGenerator:
+    """`conv_generator` of all the noise but its last number, and of the cluster that this one picks."""
+    check_count("latent_dim", latent_dim, least=2)
+    body = conv_generator(latent_dim - 1 + clusters, width=width, generator=generator)
+    return ClusteredGenerator(body, clusters)
 
 
 def conditional_discriminator(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -45,6 +46,7 @@ from .training import CHECK_EVERY, ExponentialAverage, History, d_step, fit, g_s
 Labels = Tensor | None
 Draw = Callable[[int, torch.Generator], tuple[Tensor, Labels]]
 LETTERS = "ABCDE"
+CLUSTERS = 100  # of digits: several to each way of writing each
 NOISE = {"gaussian": gaussian_noise, "uniform": uniform_noise}
 
 
@@ -57,18 +59,39 @@ class Task:
     perfect: Callable[[int], dict[str, float]]  # the same figures for n samples of the data itself
     audit: Callable[[Tensor], dict[str, float]] = lambda x: {}  # further figures, too slow for a progress bar
     held_out: Callable[[int], Tensor] | None = None  # data that no generator saw, to be audited beside
+    shares: Callable[[], Tensor] | None = None  # how often each cluster occurs, where the data is clustered
 
 
 @functools.cache  # one copy of the images for all runs and every measurement
 def _mnist(device: torch.device) -> Draw:
-    """Draws training digits, each time any of the 60,000: no epochs, so a run can go on from its stream alone."""
-    images, labels = load_mnist("train", device=device)
+    """Draws training digits."""
+    return _any_of(*load_mnist("train", device=device))
+
+
+def _any_of(x: Tensor, y: Tensor) -> Draw:
+    """Each time any of x, with its y: no epochs, so a run can go on from its stream alone."""
 
     def draw(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        index = torch.randint(len(images), (n,), generator=generator, device=images.device)
-        return images[index], labels[index]
+        index = torch.randint(len(x), (n,), generator=generator, device=x.device)
+        return x[index], y[index]
 
     return draw
+
+
+def _mnist_clusters(device: torch.device) -> Draw:
+    """As `_mnist`, with a digit's cluster in the place of its label."""
+    return _any_of(load_mnist("train", device=device)[0], _digit_clusters().to(device))
+
+
+@functools.cache
+def _digit_clusters() -> Tensor:
+    """Cluster of each training digit, (60000,) int64: k-means on their 40 principal components. No label is read."""
+    from scipy.cluster.vq import kmeans2  # nothing else needs it
+
+    pixels = load_mnist("train")[0].flatten(1)
+    components = torch.linalg.eigh(torch.cov(pixels.T)).eigenvectors[:, -40:]
+    points, generator = (pixels @ components).numpy(), np.random.default_rng(0)
+    return torch.from_numpy(kmeans2(points, CLUSTERS, iter=15, minit="points", seed=generator)[1]).long()
 
 
 def _measure_digits(x: Tensor, y: Labels) -> dict[str, float]:
@@ -114,12 +137,7 @@ def _some(images: Tensor, n: int) -> Tensor:
 def _letters(device: torch.device) -> Draw:
     """Draws from 20,000 letters A to E of the training fonts, jittered once; the classes are 0 to 4."""
     letters = load_letters(20_000, letters=LETTERS, generator=seeded(0), device=device)
-
-    def draw(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        index = torch.randint(len(letters), (n,), generator=generator, device=letters.images.device)
-        return letters.images[index], letters.letter[index]
-
-    return draw
+    return _any_of(letters.images, letters.letter)
 
 
 def _measure_letters(x: Tensor, y: Labels) -> dict[str, float]:
@@ -166,6 +184,14 @@ TASKS = {
         audit=_audit_digits,
         held_out=_held_out_digits,
     ),
+    "mnist-clusters": Task(
+        load=_mnist_clusters,
+        shares=lambda: class_histogram(_digit_clusters(), classes=CLUSTERS),
+        measure=_measure_digits,
+        perfect=lambda n: {"frechet": frechet_floor(n)},
+        audit=_audit_digits,
+        held_out=_held_out_digits,
+    ),
     "letters": Task(
         load=_letters,
         measure=_measure_letters,
@@ -186,6 +212,7 @@ class Recipe:
     generator_arguments: dict[str, Any] = field(default_factory=dict)
     discriminator_arguments: dict[str, Any] = field(default_factory=dict)
     classes: int = 0  # above 0: G(z, y) and D(x, y), whose builders are told how many
+    clusters: int = 0  # above 0: the same in training, with clusters in the place of labels; G(z) afterwards
     noise: str = "gaussian"
     loss: GanLoss = losses.non_saturating
     lr_g: float = 2e-4
@@ -201,14 +228,21 @@ class Recipe:
 
     def for_generator(self) -> dict[str, Any]:
         """What the generator is built from, its stream of random weights apart."""
-        return {"latent_dim": self.latent_dim, **self.generator_arguments, **self._of_classes()}
+        clusters = {"clusters": self.clusters} if self.clusters else {}
+        return {"latent_dim": self.latent_dim, **self.generator_arguments, **self._of_classes(self.classes), **clusters}
 
     def for_discriminator(self) -> dict[str, Any]:
         """The same for the discriminator."""
-        return {**self.discriminator_arguments, **self._of_classes()}
+        return {**self.discriminator_arguments, **self._of_classes(self.given)}
 
-    def _of_classes(self) -> dict[str, Any]:
-        return {"classes": self.classes} if self.classes else {}
+    @property
+    def given(self) -> int:
+        """How many classes or clusters D is told, 0 for none."""
+        return self.classes or self.clusters
+
+    @staticmethod
+    def _of_classes(count: int) -> dict[str, Any]:
+        return {"classes": count} if count else {}
 
 
 _RING = Recipe(
@@ -273,6 +307,14 @@ RECIPES = {
         gp_lambda=10.0,
         penalty_every=1,
     ),
+    "mnist-clusters": replace(
+        _CONV,
+        task="mnist-clusters",
+        generator="clustered_generator",
+        discriminator="conditional_discriminator",
+        latent_dim=65,
+        clusters=CLUSTERS,
+    ),
     "mnist-conditional": _CONDITIONAL,
     "letters": replace(_CONDITIONAL, task="letters", classes=len(LETTERS)),
     # without labels the rates of the digits let rare shapes die out: D leads here, held more firmly
@@ -297,6 +339,8 @@ class Run:
         build_g, build_d = getattr(models, recipe.generator), getattr(models, recipe.discriminator)
         self.G = build_g(**recipe.for_generator(), generator=weights).to(self.device)
         self.D = build_d(**recipe.for_discriminator(), generator=weights).to(self.device)
+        if recipe.clusters:
+            self.G.shares.copy_(TASKS[recipe.task].shares())
         ranks.with_shared_statistics(self.G), ranks.with_shared_statistics(self.D)
         self.opt_g, self.opt_d = (
             torch.optim.Adam(net.parameters(), lr=lr, betas=recipe.betas, fused=True)
@@ -345,7 +389,7 @@ class Run:
         """Who has the upper hand now, and whether G's own samples vary: see `gan_utils.diagnose`."""
         stream, recipe = seeded(self.history.steps, self.device), self.recipe
         x, y = self._real(n, stream)
-        given = (y,) if recipe.classes else ()
+        given = (y,) if recipe.given else ()
         with evaluating(self.G, self.D):
             fake = self.G(NOISE[recipe.noise](n, recipe.latent_dim, generator=stream), *given)
             return diagnose(real=x, fake=fake, real_logits=self.D(x, *given), fake_logits=self.D(fake, *given))
@@ -426,13 +470,13 @@ class Run:
 
     def _wanted(self, y: Labels) -> Labels:
         """Classes for G to make: those of the data, in another order; None where the recipe has no classes."""
-        return y[torch.randperm(len(y), generator=self.stream, device=y.device)] if self.recipe.classes else None
+        return y[torch.randperm(len(y), generator=self.stream, device=y.device)] if self.recipe.given else None
 
     def _d_step(self) -> dict[str, Tensor]:
         recipe, mine = self.recipe, self.ranks.mine
         _set_lr(self.opt_d, recipe.lr_d, recipe.lr_half, self.history.steps)
         x, y = self._real(recipe.batch_size, self.stream)
-        y, y_fake = (y, self._wanted(y)) if recipe.classes else (None, None)
+        y, y_fake = (y, self._wanted(y)) if recipe.given else (None, None)
         z = self._noise()
         due = self.d_updates % recipe.penalty_every == 0 and (recipe.r1_gamma > 0 or recipe.gp_lambda > 0)
         self.d_updates += 1
@@ -457,7 +501,7 @@ class Run:
     def _g_step(self) -> dict[str, Tensor]:
         recipe, mine = self.recipe, self.ranks.mine
         _set_lr(self.opt_g, recipe.lr_g, recipe.lr_half, self.history.steps)
-        y_fake = self._wanted(self._real(recipe.batch_size, self.stream)[1]) if recipe.classes else None
+        y_fake = self._wanted(self._real(recipe.batch_size, self.stream)[1]) if recipe.given else None
         z, y_fake = mine(self._noise()), mine(y_fake)
         losses = g_step(self._training["G"], self.D, self.opt_g, z, recipe.loss, y_fake=y_fake)
         return self.ranks.mean(losses)

@@ -224,3 +224,26 @@ def test_conditional_discriminator_shows_its_body_the_planes():
     D = gu.ConditionalDiscriminator(nn.Identity(), 10)
     x, y = torch.randn(2, 1, 28, 28, generator=gu.seeded(1)), torch.tensor([7, 0])
     assert torch.equal(D(x, y), gu.join_class_planes(x, y, 10))
+
+
+def test_the_last_number_of_z_picks_the_cluster_by_its_share():
+    """Shares .1, .6, .3 of a normal number: below its quantiles .1 and .7, -1.2816 and .5244, and above."""
+    G = gu.clustered_generator(5, clusters=3, width=4, generator=gu.seeded(0)).eval()
+    G.shares.copy_(torch.tensor([0.1, 0.6, 0.3]))
+    z = torch.zeros(6, 5)
+    z[:, -1] = torch.tensor([-9, -1.29, -1.27, 0.52, 0.53, 9.0])
+    assert G.cluster(z).tolist() == [0, 0, 1, 1, 2, 2]
+    drawn = G.cluster(gu.gaussian_noise(10_000, 5, generator=gu.seeded(0))).bincount(minlength=3) / 10_000
+    torch.testing.assert_close(drawn, G.shares, rtol=0, atol=0.02)  # four standard errors
+
+
+def test_a_cluster_given_stands_in_for_the_last_number():
+    """G(z, y) knows nothing of z's last number; G(z) is G(z, the cluster of z), and makes another image in another."""
+    G = gu.clustered_generator(5, clusters=3, width=4, generator=gu.seeded(0)).eval()
+    z, y = gu.gaussian_noise(8, 5, generator=gu.seeded(1)), torch.arange(8) % 3
+    moved = torch.cat([z[:, :-1], -z[:, -1:]], dim=1)
+    assert torch.equal(G(z, y), G(moved, y))
+    assert torch.equal(G(z), G(z, G.cluster(z)))
+    assert not torch.allclose(G(z, y), G(z, (y + 1) % 3))
+    with pytest.raises(ValueError, match="clusters must be a whole number, 2 or more"):
+        gu.clustered_generator(5, clusters=1)

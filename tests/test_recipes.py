@@ -105,7 +105,7 @@ def test_mnist_conv_learns_quickly():
     assert gu.frechet_digits(run.sample(1000, seed=0)) < min(60, start / 2)
 
 
-@pytest.mark.parametrize(("name", "times"), [("mnist-conv", 25), ("mnist-conditional", 3)])
+@pytest.mark.parametrize(("name", "times"), [("mnist-conv", 25), ("mnist-conditional", 3), ("mnist-clusters", 10)])
 def test_shipped_generators_are_as_good_as_their_headers_say(name, times):
     """Measured again: what the header states, and within so many times the floor; the conditional one obeys."""
     G, header = gu.load_generator(gu.shipped_path(name))
@@ -281,6 +281,7 @@ def test_conditional_steps_pair_each_image_with_its_label(monkeypatch):
 def test_gradient_penalty_of_a_recipe_has_its_weight_and_its_turn(monkeypatch):
     """lambda times the penalty at each of two critic steps before each of G's; with penalty_every = 2, twice it."""
     run, calls = Run("mnist-wgan-gp"), []
+    run.recipe = dataclasses.replace(run.recipe, gp_lambda=10.0, penalty_every=1, d_steps_per_g=2)
     monkeypatch.setattr(recipes, "gradient_penalty", lambda D, x, fake, generator: calls.append(run.d_updates) or 0.7)
     assert run._penalty(None, torch.zeros(1), torch.zeros(1)) == pytest.approx(7.0)
     run.recipe = dataclasses.replace(run.recipe, penalty_every=2)
@@ -291,6 +292,32 @@ def test_gradient_penalty_of_a_recipe_has_its_weight_and_its_turn(monkeypatch):
     )
     run.train(steps=3, **QUICK)
     assert run.d_updates == 6 and calls == [1, 3, 5]
+
+
+def test_clusters_come_as_often_as_in_the_data_and_no_label_is_read(monkeypatch):
+    """100 groups of like digits. Within one, a digit is nearer to the mean than any is to the mean of all: k-means
+    explains at least half of the variance that it sees. D and G are told them; afterwards G needs noise alone.
+    """
+    run, seen = Run("mnist-clusters"), {}
+    images, found = gu.load_mnist("train")[0], recipes._digit_clusters()
+    counts = torch.bincount(found, minlength=100)
+    assert len(counts) == 100 and counts.min() > 100
+    torch.testing.assert_close(run.G.shares, counts / 60_000)
+
+    def watch(G, D, opt, x, z, loss, penalty, *, y, y_fake):
+        seen.update(x=x, y=y, y_fake=y_fake)
+        return {"d_loss": torch.zeros(())}
+
+    monkeypatch.setattr(recipes, "d_step", watch)
+    run._d_step()
+    (at,) = torch.where((images == seen["x"][0]).flatten(1).all(dim=1))
+    assert found[at[0]] == seen["y"][0]
+    assert torch.equal(seen["y"].sort().values, seen["y_fake"].sort().values)
+    pixels = images.flatten(1)
+    means = torch.stack([pixels[found == k].mean(dim=0) for k in range(100)])
+    within = (pixels - means[found]).square().sum()
+    assert within < 0.6 * (pixels - pixels.mean(dim=0)).square().sum()
+    assert run.header()["classes"] == 0 and run.sample(3, seed=0).shape == (3, 1, 28, 28)
 
 
 def test_json_lines(tmp_path, capsys):
