@@ -110,7 +110,8 @@ def test_every_page_from_the_disk(browser, viewport):
             # from here on complaints are axe's own: from the disk it may not read style sheets
             assert axe_faults(visit) == [], relative(page)
             visit.page.emulate_media(color_scheme="dark")
-            assert theme(visit) in ("dark", None), relative(page)
+            if theme(visit):  # the page that leads to the first one has none
+                visit.page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
             assert axe_faults(visit, PLAIN, COLOURS) == [], f"{relative(page)}, dark"
 
 
@@ -121,6 +122,7 @@ def test_axe_would_find_a_fault(browser):
         visit.page.add_style_tag(content="html[data-theme=dark] h1 { color: #333 !important }")
         assert axe_faults(visit, heading, COLOURS) == []
         visit.page.emulate_media(color_scheme="dark")
+        visit.page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
         assert [name for name, _ in axe_faults(visit, heading, COLOURS)] == ["color-contrast"]
 
 

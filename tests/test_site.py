@@ -1,6 +1,7 @@
 """The built site, read as files: what it loads, what it shows, and that its tables are true."""
 
 import ast
+import importlib.util
 import inspect
 import json
 import re
@@ -12,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import sphinxcontrib.katex
 import yaml
+from docutils import nodes
 from site_fixtures import ROOT, build, pages, site
 
 import gan_utils as gu
@@ -220,6 +222,52 @@ def test_readme_says_what_make_does():
         assert f"| `make {target}` |" in readme, target
     for name in re.findall(r"\.venv/bin/python ([\w/]+\.py)", readme):
         assert (ROOT / name).exists(), name
+
+
+# ------------------------------------------------------------------ links that the build makes
+
+spec = importlib.util.spec_from_file_location("book_links", ROOT / "book" / "_ext" / "book_links.py")
+book_links = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(book_links)
+
+
+def linked(*texts, terms=("mode collapse", "step", "logit", "entropy", "Bayes' rule")):
+    """[(words, term)] of the links in paragraphs of these texts."""
+    document = nodes.section("", *[nodes.paragraph("", "", nodes.Text(text)) for text in texts])
+    book_links.link_terms(document, terms, lambda term: term)
+    assert document.astext() == "\n\n".join(texts), "the words stay as they were"
+    return [(link.astext(), link["refuri"]) for link in document.findall(nodes.reference)]
+
+
+@pytest.mark.parametrize("texts, expected", [
+    (["Mode collapse, and mode collapse.", "Again mode collapse."], [("Mode collapse", "mode collapse")]),
+    (["Two logits, by Bayes’ rule."], [("logits", "logit"), ("Bayes’ rule", "Bayes' rule")]),
+    (["The cross-entropy of a logistic model."], []),
+], ids=["the first alone", "plural and apostrophe", "not within a word"])
+def test_terms_are_linked_at_their_first_mention(texts, expected):
+    assert linked(*texts) == expected
+
+
+@pytest.mark.parametrize("code, entry", [
+    ("gu.fit", "fit"), ("gan_utils.fit(steps, d_step)", "fit"), ("d_step", "d_step"), ("GanLoss", "GanLoss"),
+    ("fit()", "fit"), ("training.d_step", "d_step"), ("history.fit", None), ("fit", None), ("gu.unknown", None), ("x + 1", None)])
+def test_code_is_linked_where_it_names_the_package(code, entry):
+    """A bare word may be anything; a dotted, called, joined or capitalised one is a name."""
+    names = {"fit": "training.fit", "d_step": "training.d_step", "GanLoss": "losses.GanLoss"}
+    names = {name: (f"gan_utils.{full}", "book/api") for name, full in names.items()}
+    assert book_links.known(code, names) == names.get(entry)
+
+
+def test_every_chapter_leads_to_the_glossary_and_to_the_package():
+    """That the addresses exist is tested with those of all links."""
+    for page in site().glob("notebooks/*.html"):
+        text = page.read_text(encoding="utf-8")
+        terms = re.findall(r'class="book-term [^"]*" href="\.\./book/glossary\.html#(term-[\w-]+)"', text)
+        assert len(terms) >= 3, page.name
+        assert len(terms) == len(set(terms)), f"{page.name} links a term twice"
+        names = re.findall(r'<a class="book-code" href="\.\./book/api\.html#gan_utils\.([\w.]+)">', text)
+        assert len(names) >= 3, page.name
+        assert len(names) == len(set(names)), f"{page.name} links a name of its code twice"
 
 
 # ------------------------------------------------------------------ the public address

@@ -79,11 +79,14 @@ def package(env):
 
 def known(code, names):
     """The entry that inline code speaks of, if it does: gu.fit, gan_utils.fit(...), d_step, GanLoss; not a bare fit."""
-    match = re.fullmatch(r"(gu\.|gan_utils\.)?(?:[a-z]+\.(?=\w+\.))?([\w.]+)(\(.*\))?", code)
+    match = re.fullmatch(r"((?:gu|gan_utils)\.)?(\w+(?:\.\w+)*)(\(.*\))?", code)
     if not match:
         return None
-    named = match[1] or match[3] or re.search(r"[a-z]_[a-z]|^[A-Z][a-z]+[A-Z]", match[2])
-    return names.get(match[2]) if named else None
+    prefix, name, call = match.groups()
+    rest = name.partition(".")[2]
+    if rest in names and names[rest][0] == f"gan_utils.{name}":  # training.d_step
+        return names[rest]
+    return names.get(name) if prefix or call or re.search(r"[a-z]_[a-z]|^[A-Z][a-z]+[A-Z]", name) else None
 
 
 def link_inline_code(doctree, names, address):
