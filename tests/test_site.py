@@ -250,7 +250,8 @@ def test_terms_are_linked_at_their_first_mention(texts, expected):
 
 @pytest.mark.parametrize("code, entry", [
     ("gu.fit", "fit"), ("gan_utils.fit(steps, d_step)", "fit"), ("d_step", "d_step"), ("GanLoss", "GanLoss"),
-    ("fit()", "fit"), ("training.d_step", "d_step"), ("history.fit", None), ("fit", None), ("gu.unknown", None), ("x + 1", None)])
+    ("fit()", "fit"), ("training.d_step", "d_step"), ("history.fit", None), ("fit", None), ("gu.unknown", None),
+    ("x + 1", None)])
 def test_code_is_linked_where_it_names_the_package(code, entry):
     """A bare word may be anything; a dotted, called, joined or capitalised one is a name."""
     names = {"fit": "training.fit", "d_step": "training.d_step", "GanLoss": "losses.GanLoss"}
