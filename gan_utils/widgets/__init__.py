@@ -6,6 +6,7 @@ moves too, and a still picture with one sentence for places that strip scripts.
 """
 
 from .arithmetic import ArithmeticBoard
+from .clinic import Clinic
 from .critic import CriticField
 from .explorer import LatentExplorer, TorchSlider, export_generator, principal_directions, slerp, torch_slider
 from .game import Densities, DiracGAN, LogitGradients
