@@ -13,7 +13,7 @@ from sphinx import addnodes
 # Words that the chapters also use in their everyday sense, or in that of probability: a link would mislead.
 EVERYDAY = {"density", "feature", "floor", "freezing", "prior", "real", "fake", "seed", "step"}
 PLAIN = (nodes.reference, nodes.title, nodes.literal, nodes.raw, nodes.table, addnodes.desc)
-CODE = re.compile(r'(?<=<span class="n">)(gu|widgets|plots)'
+CODE = re.compile(r'(?<=<span class="n">)(\w+)'
                   r'(</span><span class="o">\.</span><span class="n[a-z]*">)(\w+)')
 
 
@@ -66,14 +66,18 @@ def ancestors(node):
 # ------------------------------------------------------------------ the package
 
 def package(env):
-    """{"d_step": ("gan_utils.training.d_step", page)}, and "widgets.Scrubber" where drawing is named by its module."""
+    """{"d_step": ("gan_utils.training.d_step", page)}; what gan_utils does not offer itself goes by its module's name:
+    "widgets.Scrubber"."""
+    import gan_utils  # autodoc has imported it already
+
     found = {}
     for full, thing in env.get_domain("py").objects.items():
         top, _, rest = full.partition(".")
         module, _, name = rest.partition(".")
         if top == "gan_utils" and name:
-            short = f"{module}.{name}" if module in ("plots", "widgets", "exercises") else name
-            found[short] = (full, thing.docname)
+            offered = getattr(gan_utils, name.partition(".")[0], None)
+            here = offered is not None and getattr(offered, "__module__", None) in (None, f"gan_utils.{module}")
+            found[name if here else rest] = (full, thing.docname)
     return found
 
 
