@@ -76,7 +76,7 @@ def package(env):
         module, _, name = rest.partition(".")
         if top == "gan_utils" and name:
             offered = getattr(gan_utils, name.partition(".")[0], None)
-            here = offered is not None and getattr(offered, "__module__", None) in (None, f"gan_utils.{module}")
+            here = getattr(offered, "__module__", None) == f"gan_utils.{module}"
             found[name if here else rest] = (full, thing.docname)
     return found
 
