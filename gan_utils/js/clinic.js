@@ -252,7 +252,7 @@ function table(one, shown) {
   const cells = (kind, j) => make("td", {}, one.ends[kind].map((row) => short(row[j])).join(" \u00b7 "));
   const rows = one.figures.map((name, j) => make("tr", {}, make("th", { scope: "row" }, name.replace("_", " ")), cells(0, j),
     ...(shown ? [cells(1, j)] : [])));
-  const box = make("div", { className: "scroll", role: "region", "aria-label": "Figures at the end", tabIndex: 0 },
+  const box = make("div", { className: "scroll", role: "group", "aria-label": "Figures at the end", tabIndex: 0 },
     make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
   return box;
 }
@@ -359,7 +359,7 @@ function render({ model, el }) {
       ...(right ? [] : [make("p", {}, make("strong", {}, "It is this: "), ...rich(`${faults[one.name].fault}. `),
         ...rich(one.reason))]),
       make("p", { className: "soft" }, "The code that ran: \u2212 the sick line, + the repaired one."),
-      make("div", { className: "scroll", role: "region", "aria-label": "The code before and after", tabIndex: 0 }, code),
+      make("div", { className: "scroll", role: "group", "aria-label": "The code before and after", tabIndex: 0 }, code),
       make("p", { className: "soft" }, "In the package, ", make("code", {}, one.caught),
         " fails if this fault slips in."));
   }
