@@ -18,7 +18,7 @@ ROOT = Path(gu.__file__).parent
 LAYERS = [
     {"runtime"},
     {"losses", "data", "models", "penalties", "checkpoints", "metrics", "health", "letters"},
-    {"training", "theory", "control", "distributed"},
+    {"training", "theory", "control", "distributed", "batched"},
     {"recipes"},
     {"plots", "widgets", "exercises", "__main__", "__init__"},
 ]
