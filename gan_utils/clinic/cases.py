@@ -262,7 +262,7 @@ class BatchNormDoor(patients.Line):
     figures=LINE,
     claim=lambda sick, sound: sick["W1"] > 2 * sound["W1"] and abs(sick["mean"] - 4) < 0.5
     and abs(sick["standard deviation"] - 1.25) > 0.35,
-    caught_by="test_training.py::test_a_gaussian_is_learnt_from_uniform_noise",
+    caught_by="test_clinic.py::test_toy_networks_are_not_linear",
 )
 class LinearD(patients.Line):
     def make_d(self, weights):
@@ -281,7 +281,7 @@ class LinearD(patients.Line):
     figures=("W1", "mean", "standard deviation", "excess kurtosis"),
     claim=lambda sick, sound: sick["excess kurtosis"] < -1.15 and sound["excess kurtosis"] > -1.1
     and sick["W1"] > sound["W1"],
-    caught_by="test_training.py::test_a_gaussian_is_learnt_from_uniform_noise",
+    caught_by="test_clinic.py::test_toy_networks_are_not_linear",
 )
 class LinearG(patients.Near):
     def make_g(self, weights):
@@ -299,7 +299,7 @@ class LinearG(patients.Near):
     others=("saturating", "linear-d", "smooth-both"),
     figures=("W1", "mean", "standard deviation", "largest logit"),
     claim=lambda sick, sound: sick["W1"] > 1.5 * sound["W1"] and sick["largest logit"] <= 1,
-    caught_by="test_models.py::test_discriminators_score_each_sample_alone",
+    caught_by="test_clinic.py::test_discriminators_end_in_a_linear_layer",
 )
 class SigmoidTwice(patients.Line):
     def make_d(self, weights):
@@ -335,7 +335,7 @@ class Saturating(patients.Far):
     reason="The best D is then (.9 p + .1 q) / (p + q), which is .1 where only fakes fall: D holds G's own errors to "
            "be real in one case of ten, and draws G towards them. Smooth the real side alone.",
     others=("smooth-reweight", "sigmoid-twice", "label-above-one"),
-    figures=("D at x = 0", "D at x = 6"),
+    figures=("D at x = 6", "D at x = 0"),
     claim=lambda sick, sound: 0.08 < sick["D at x = 6"] < 0.12 and sound["D at x = 6"] < 0.02,
     caught_by="test_theory.py::test_label_smoothing",
 )
@@ -402,7 +402,7 @@ class RingOfSeven(patients.Ring):
     figures=("accuracy of D", "d_loss", "modes"),
     claim=lambda sick, sound: sick["accuracy of D"] < 0.49 and sound["accuracy of D"] > 0.51
     and sick["modes"] == sound["modes"],
-    caught_by="test_losses.py::test_each_network_gains_in_the_right_direction",
+    caught_by="test_health.py::test_separation_by_hand",
 )
 class AccuracyBackwards(patients.Ring):
     curve = "accuracy of D"
@@ -644,7 +644,7 @@ class EpsilonEach(patients.Critic):
     others=("root-of-zero", "penalty-on-real", "penalty-plus"),
     figures=("steps",),
     claim=lambda sick, sound: sick["steps"] == 0 and sound["steps"] == 400,
-    caught_by="test_penalties.py::test_penalties_leave_the_samples_as_they_were",
+    caught_by="test_penalties.py::test_gradient_penalty_of_a_linear_critic",
 )
 class MixWithoutGradient(patients.Critic):
     def mix(self, x, fake):
@@ -654,8 +654,8 @@ class MixWithoutGradient(patients.Critic):
 
 @case(
     "root-of-zero",
-    title="NaN at the second step",
-    symptoms="The first step seems to go well. At the second every number is NaN.",
+    title="Not a number",
+    symptoms="The critic's first loss is a number. After its first update nothing else is.",
     fault="The norm is the root of a sum of squares, and the slope is 0 somewhere",
     sign="A NaN would come as soon as a slope is exactly 0, here at the start, for D's last layer begins at zero.",
     reason="The derivative of a root at 0 is infinite, and infinity times 0 is NaN. `norm()` has the derivative 0 "
@@ -701,7 +701,8 @@ class ClippedUpdates(patients.ClippedCritic):
 @case(
     "zero-to-one",
     title="Grey paper",
-    symptoms="The digits stand on a grey ground that never turns white, and the distance does not come down.",
+    symptoms="The digits stand on a grey ground that never turns white, and the distance stays far above "
+             "what it should be.",
     fault="The images lie in [0, 1], G ends in tanh",
     sign="The darkest pixel of the data would be 0, in the middle of what tanh makes: grey paper.",
     reason="Tanh makes numbers from -1 to 1. Where the data have none below 0, D needs one look at the sign of the "
@@ -824,7 +825,7 @@ WALK = ("read as a 3", "length of z", "percentile of its length", "distance to r
     others=("no-pull", "straight-line", "gradients-pile"),
     figures=WALK,
     claim=lambda sick, sound: sick["length of z"] > 1.2 * sound["length of z"],
-    caught_by="test_clinic.py::test_ten_moves_along_a_constant_gradient_go_ten_units",
+    caught_by="test_control.py::test_walk_does_not_add_up_its_gradients",
 )
 class CodeGradientsPile(patients.FreeWalk):
     def move(self, z):
@@ -848,7 +849,7 @@ class CodeGradientsPile(patients.FreeWalk):
     figures=WALK,
     claim=lambda sick, sound: sick["percentile of its length"] > 65 and sick["length of z"] > 8.25
     and abs(sound["length of z"] - 8) < 0.01,
-    caught_by="test_clinic.py::test_pulled_codes_stay_on_their_shell",
+    caught_by="test_control.py::test_pull_brings_codes_to_the_prior",
 )
 class NoPull(patients.Walk):
     def pull(self, z):
@@ -868,7 +869,7 @@ class NoPull(patients.Walk):
     figures=("length of z", "percentile of its length", "Fréchet distance", "sureness of the classifier"),
     claim=lambda sick, sound: sick["percentile of its length"] < 5 and sick["Fréchet distance"] > 1.2
     * sound["Fréchet distance"],
-    caught_by="test_widgets.py::test_slerp_turns_and_grows_evenly",
+    caught_by="test_control.py::test_slerp_turns_and_grows_evenly",
 )
 class StraightLine(patients.Halfway):
     def between(self, a, b):

@@ -77,7 +77,7 @@ export function short(v) {
 
 /** Round numbers that span [low, high], four or so. */
 export function ticks(low, high) {
-  const rough = (high - low) / 3;
+  const rough = (high - low) / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= rough * 0.999);
   const out = [];
