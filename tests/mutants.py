@@ -684,11 +684,11 @@ FAULTS = [
         "stream, recipe = self.stream, self.recipe",
         "recipes:looking",
     ),
-    Fault("recipes", "torch.randint(len(images), (n,)", "torch.randint(100, (n,)", "recipes:training_digits"),
+    Fault("recipes", "torch.randint(len(x), (n,)", "torch.randint(100, (n,)", "recipes:training_digits"),
     Fault(
         "recipes",
-        "return images[index], labels[index]",
-        "return images[index], labels[:n]",
+        "return x[index], y[index]",
+        "return x[index], y[:n]",
         "recipes:training_digits",
     ),
     Fault(
