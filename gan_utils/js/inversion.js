@@ -168,7 +168,7 @@ function render({ model, el }) {
   };
   const pad = canvas({ tabIndex: 0, role: "application", "aria-label":
     "Drawing pad: arrow keys move the pen, Space puts it down or lifts it" }, zoom);
-  const goal = canvas({ "aria-label": "The drawing, centred as the training digits are" });
+  const goal = canvas({ "aria-label": "The drawing, centred and brought to size" });
   const found = canvas({ "aria-label": "The generator's nearest picture" });
   const foundWords = make("figcaption", {}, "");
   const news = make("p", { className: "news num" });
@@ -287,7 +287,7 @@ function render({ model, el }) {
     ink.fill(-1);
     Object.assign(pen, { down: false });
     change({ target: Array.from(ink), z: [], error: -1, baseline: -1 });
-    news.textContent = "Draw a digit, or take one of those below.";
+    news.textContent = "Draw here, or take one of those below.";
     showPad();
   };
   const samples = examples.map(({ pixels, name }) => {
@@ -304,7 +304,7 @@ function render({ model, el }) {
     return node;
   });
   root.append(make("p", { className: "title" }, title), make("div", { className: "stage" },
-    make("figure", { className: "pad" }, pad, make("figcaption", {}, "Draw here")),
+    make("figure", { className: "pad" }, pad, make("figcaption", {}, "your drawing")),
     make("figure", {}, goal, make("figcaption", {}, "centred: the image to be found")),
     make("figure", {}, found, foundWords)), news,
   make("div", { className: "row" }, button("Clear", clear), button("Search again", () => look()), ...samples), live);
@@ -324,7 +324,7 @@ function render({ model, el }) {
   });
   const bindings = [["target", showGoal], ["z", showFound], ["error", showFound]];
   for (const [key, fn] of bindings) model.on(`change:${key}`, fn);
-  news.textContent = "Draw a digit, or take one of those below.";
+  news.textContent = "Draw here, or take one of those below.";
   ink.set(model.get("target"));
   for (const fn of [showPad, showGoal, showFound]) fn();
 
