@@ -89,6 +89,7 @@ def theme(visit):
     return visit.page.evaluate("document.documentElement.dataset.theme ?? null")
 
 
+@pytest.mark.timeout(3600)  # it grows with the book, and shares its cores with whatever else runs
 @pytest.mark.parametrize("viewport", [NARROW, WIDE], ids=["narrow", "wide"])
 def test_every_page_from_the_disk(browser, viewport):
     """One visit to each page asks everything.
