@@ -27,7 +27,8 @@ RIGHT = {
     "slerp": [control.slerp],
     "ascend": [ascend],
     "hold": [lambda u, v: u - part(u, v), lambda u, v: control.without(u, v[None])],
-    "success": [lambda b, a, w: (a[b != w] == w).double().mean(), lambda b, a, w: float((a == w)[b != w].float().mean())],
+    "success": [lambda b, a, w: (a[b != w] == w).double().mean(),
+                lambda b, a, w: float((a == w)[b != w].float().mean())],
 }
 WRONG = [
     ("slerp", control.lerp, "straight line"),
