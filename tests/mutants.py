@@ -852,6 +852,13 @@ FAULTS = [
     Fault("batched", "for w in weights]).all(dim=0)", "for w in weights]).any(dim=0)", "batched"),
     Fault("batched", "layer.bias[seed, 0]", "layer.bias[0, 0]", "batched"),
     Fault("batched", "logits.chunk(2, dim=1)", "logits.chunk(2, dim=1)[::-1]", "batched"),
+    Fault("control", "(z.norm(dim=1) - z.shape[1] ** 0.5)", "(z.norm(dim=1) - z.shape[1])", "control"),
+    Fault("control", "square().sum(dim=-1) / 2)", "square().sum(dim=-1))", "control"),
+    Fault("control", "z[ones].mean(dim=0) - z[~ones]", "z[~ones].mean(dim=0) - z[ones]", "control"),
+    Fault("control", "x = x - x.mean(dim=0)", "x = x - 0", "control"),
+    Fault("control", "((1 - t) * p + t * q) * arc", "p * arc", "control"),
+    Fault("control", "before[feature] != wanted", "before[feature] == before[feature]", "control"),
+    Fault("control", "best = error.argmin(dim=0)", "best = error.argmax(dim=0)", "control"),
 ]
 
 
