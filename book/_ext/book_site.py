@@ -146,6 +146,7 @@ def trim(app, exception):
 
 def setup(app):
     katex.NODEJS_BINARY = node_binary()
+    katex.STARTUP_TIMEOUT = 60  # seconds; after its own 5 a busy machine fails, and leaves the server behind
     app.add_directive("demo", Demo)
     app.add_directive("widget", Widget)
     # Before myst_parser reads its settings, at the default priority.

@@ -9,7 +9,7 @@ from pathlib import Path
 import gan_utils as gu
 from gan_utils.recipes import TASKS, Run
 
-STEPS = {"mnist-conv": 24_000, "mnist-conditional": 8_000, "mnist-clusters": 12_000, "letters-unlabelled": 3_000}
+STEPS = {"mnist-conv": 24_000, "mnist-conditional": 8_000, "mnist-clusters": 8_000, "letters-unlabelled": 3_000}
 
 
 def main() -> None:
