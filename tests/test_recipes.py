@@ -105,15 +105,18 @@ def test_mnist_conv_learns_quickly():
     assert gu.frechet_digits(run.sample(1000, seed=0)) < min(60, start / 2)
 
 
-@pytest.mark.parametrize(("name", "times"), [("mnist-conv", 25), ("mnist-conditional", 3), ("mnist-clusters", 10)])
-def test_shipped_generators_are_as_good_as_their_headers_say(name, times):
+@pytest.mark.parametrize(
+    ("name", "times", "megabytes"),
+    [("mnist-conv", 25, 1.5), ("mnist-conditional", 3, 1.5), ("mnist-clusters", 10, 2.5)],
+)
+def test_shipped_generators_are_as_good_as_their_headers_say(name, times, megabytes):
     """Measured again: what the header states, and within so many times the floor; the conditional one obeys."""
     G, header = gu.load_generator(gu.shipped_path(name))
     figures = measure(G, header, 10_000)
     assert figures == pytest.approx(header["figures"], rel=0.02)
     assert figures["frechet"] < times * gu.frechet_floor(10_000)
     assert figures.get("accuracy", 1.0) >= 0.99
-    assert gu.shipped_path(name).stat().st_size < 1_500_000
+    assert gu.shipped_path(name).stat().st_size < megabytes * 1e6
 
 
 # the command line
