@@ -394,7 +394,7 @@ def test_names_in_the_text_open_the_package_s_function(browser):
     with Visit(browser, page.as_uri()) as visit:
         visit.page.locator("a.book-code", has_text="d_step").first.click()
         entry = visit.page.locator("dt#gan_utils\\.training\\.d_step")
-        assert entry.is_visible()
+        entry.wait_for()  # until the page has loaded, and it is in sight
         entry.locator("a.reference.internal", has_text="[source]").click()
         assert "def d_step" in visit.page.locator("div#d_step").inner_text()
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 import traitlets
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 from torch import nn
 
 import gan_utils as gu
@@ -149,20 +150,20 @@ def test_board_by_drag_click_and_keys(visit, record_property):
     result, places = page.locator(".sum > canvas"), page.locator(".slot")
     before = result.evaluate(PIXELS)
     page.locator(".tile").nth(7).drag_to(places.nth(2))
-    assert places.nth(2).get_attribute("aria-label") == "Place 3, plus sample 7"
+    expect(places.nth(2)).to_have_attribute("aria-label", "Place 3, plus sample 7")
     still_moving(page)
     dragged = result.evaluate(PIXELS)
     assert dragged != before
     places.nth(1).click()
     page.locator(".tile").nth(9).click()
     still_moving(page)
-    assert places.nth(1).get_attribute("aria-label") == "Place 2, minus sample 9"
+    expect(places.nth(1)).to_have_attribute("aria-label", "Place 2, minus sample 9")
     page.locator(".tile").nth(9).focus()
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     still_moving(page)
-    assert places.nth(2).get_attribute("aria-label") == "Place 3, plus sample 4"
+    expect(places.nth(2)).to_have_attribute("aria-label", "Place 3, plus sample 4")
     knob = page.get_by_role("slider", name="style")
     knob.fill("1")
     still_moving(page)

@@ -100,13 +100,17 @@ def trained(tmp_path_factory) -> Path:
 
 
 def differences(a: Path, b: Path) -> dict[str, float]:
-    """Largest difference of each tensor of two checkpoints; `header` for what must be equal beside."""
+    """Largest difference of each tensor of two checkpoints, over its largest entry where that is above 1."""
     (x, head_x), (y, head_y) = gu.load_tensors(a), gu.load_tensors(b)
     assert x.keys() == y.keys()
     for head in (head_x, head_y):
         head["history"].pop("seconds"), head["history"].pop("metrics")  # rank 0 alone measures
     assert head_x == head_y
-    return {name: float((x[name].double() - y[name].double()).abs().max()) for name in x}
+    return {name: _difference(x[name].double(), y[name].double()) for name in x}
+
+
+def _difference(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max().clamp(min=1))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -244,7 +248,8 @@ def test_a_killed_rank_ends_the_run_and_leaves_a_whole_checkpoint(tmp_path):
     start = time.monotonic()
     _, said = process.communicate(timeout=60)
     assert process.returncode != 0 and time.monotonic() - start < 30
-    assert re.search(r"gan_utils: rank 0: another rank is gone; .*go on with --resume", said), said
+    # torchrun may end rank 0 before that notices: then it is torchrun's own report that says who died
+    assert re.search(r"gan_utils: rank 0: another rank is gone; .*go on with --resume|Signal 9 \(SIGKILL\)", said), said
     assert main(["train", "ring", "--out", str(tmp_path), "--steps", "1", "--resume"]) == 0
     assert Run.load(path).history.steps >= 1
 
