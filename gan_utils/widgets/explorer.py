@@ -13,6 +13,7 @@ import traitlets
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .. import control
 from ..models import ConditionalGenerator
 from .base import Demo, grey, png, source, still_html, tile
 
@@ -210,14 +211,9 @@ def principal_directions(G: nn.Module, latent_dim: int, *, n: int = 32, seed: in
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
-    """Along the arc from a to b (Shoemake 1985), lengths interpolated evenly; the same as in explorer.js."""
-    p, q = np.linalg.norm(a), np.linalg.norm(b)
-    cosine = np.clip(a @ b / (p * q), -1, 1) if p and q else 1.0
-    angle = np.arccos(cosine)
-    if np.sin(angle) < 1e-6:
-        return (1 - t) * a + t * b
-    arc = np.sin((1 - t) * angle) * a / p + np.sin(t * angle) * b / q
-    return ((1 - t) * p + t * q) * arc / np.sin(angle)
+    """`gan_utils.control.slerp` of arrays (d,); the same as in generator.js."""
+    a, b = (torch.from_numpy(np.asarray(v, dtype=float)) for v in (a, b))
+    return control.slerp(a, b, t).numpy()
 
 
 # ---------------------------------------------------------------------------- the explorer
@@ -304,7 +300,7 @@ class LatentExplorer(Demo):
         if not (self.pin_a and self.pin_b):
             return  # still being built
         a, b = np.asarray(self.pin_a), np.asarray(self.pin_b)
-        z = slerp(a, b, self.t) if self.mode == "slerp" else (1 - self.t) * a + self.t * b
+        z = (slerp if self.mode == "slerp" else control.lerp)(a, b, self.t)
         if not np.allclose(z, self.z, atol=1e-9):  # the page has moved z already: do not echo it back
             self.z = z
         y = (1 - self.t) * np.asarray(self.y_a) + self.t * np.asarray(self.y_b)
@@ -349,8 +345,8 @@ class TorchSlider(ipywidgets.VBox):
                                              style={"description_width": "initial"}, layout={"width": "22rem"})
         self.choice = ipywidgets.Dropdown(options=[(name, k) for k, name in enumerate(classes)], description="class")
         self.image = ipywidgets.Image(format="png", width=224, height=224)
-        for control in (self.slider, self.choice):
-            control.observe(lambda change: self._show(), "value")
+        for part in (self.slider, self.choice):
+            part.observe(lambda change: self._show(), "value")
         self.slider.value = float(np.clip(z @ u, -3, 3))
         self._show()
         super().__init__([self.slider, *([self.choice] if classes else []), self.image])
