@@ -161,6 +161,13 @@ def _measure_gaussian(x: Tensor, _: Labels) -> dict[str, float]:
     return {"w1": wasserstein_1d(x.cpu(), gaussian_1d(len(x), generator=seeded(0)))}
 
 
+_DIGITS = Task(
+    load=_mnist,
+    measure=_measure_digits,
+    perfect=lambda n: {"frechet": frechet_floor(n), "accuracy": 0.9943},  # the classifier's on test digits
+    audit=_audit_digits,
+    held_out=_held_out_digits,
+)
 TASKS = {
     "gaussian-1d": Task(
         load=lambda device: lambda n, g: (gaussian_1d(n, generator=g), None),
@@ -177,20 +184,9 @@ TASKS = {
         measure=functools.partial(_measure_modes, grid_centres, 0.05),
         perfect=functools.partial(_perfect_modes, 25),
     ),
-    "mnist": Task(
-        load=_mnist,
-        measure=_measure_digits,
-        perfect=lambda n: {"frechet": frechet_floor(n), "accuracy": 0.9943},  # the classifier's on test digits
-        audit=_audit_digits,
-        held_out=_held_out_digits,
-    ),
-    "mnist-clusters": Task(
-        load=_mnist_clusters,
-        shares=lambda: class_histogram(_digit_clusters(), classes=CLUSTERS),
-        measure=_measure_digits,
-        perfect=lambda n: {"frechet": frechet_floor(n)},
-        audit=_audit_digits,
-        held_out=_held_out_digits,
+    "mnist": _DIGITS,
+    "mnist-clusters": replace(
+        _DIGITS, load=_mnist_clusters, shares=lambda: class_histogram(_digit_clusters(), classes=CLUSTERS)
     ),
     "letters": Task(
         load=_letters,
@@ -228,21 +224,21 @@ class Recipe:
 
     def for_generator(self) -> dict[str, Any]:
         """What the generator is built from, its stream of random weights apart."""
-        clusters = {"clusters": self.clusters} if self.clusters else {}
-        return {"latent_dim": self.latent_dim, **self.generator_arguments, **self._of_classes(self.classes), **clusters}
+        counts = _above_0(classes=self.classes, clusters=self.clusters)
+        return {"latent_dim": self.latent_dim, **self.generator_arguments, **counts}
 
     def for_discriminator(self) -> dict[str, Any]:
         """The same for the discriminator."""
-        return {**self.discriminator_arguments, **self._of_classes(self.given)}
+        return {**self.discriminator_arguments, **_above_0(classes=self.given)}
 
     @property
     def given(self) -> int:
         """How many classes or clusters D is told, 0 for none."""
         return self.classes or self.clusters
 
-    @staticmethod
-    def _of_classes(count: int) -> dict[str, Any]:
-        return {"classes": count} if count else {}
+
+def _above_0(**counts: int) -> dict[str, int]:
+    return {name: count for name, count in counts.items() if count}
 
 
 _RING = Recipe(
@@ -494,8 +490,8 @@ class Run:
             total += 0.5 * recipe.r1_gamma * recipe.penalty_every * r1_penalty(D, x)
         if recipe.gp_lambda > 0:
             weight = recipe.gp_lambda * recipe.penalty_every
-            part = {} if self.ranks.world == 1 else {"part": (self.ranks.rank, self.ranks.world)}
-            total += weight * gradient_penalty(D, x, fake, generator=self.stream, **part)
+            part = self.ranks.rank, self.ranks.world
+            total += weight * gradient_penalty(D, x, fake, generator=self.stream, part=part)
         return total
 
     def _g_step(self) -> dict[str, Tensor]:
