@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 from pypdf import PdfReader
 from site_fixtures import ROOT, pages, site
 
@@ -207,7 +208,7 @@ def test_time_lapse_moves_by_key(browser):
         slider.focus()
         visit.page.keyboard.press("Home")
         visit.page.keyboard.press("ArrowRight")
-        assert slider.get_attribute("aria-valuetext") != before
+        expect(slider).not_to_have_attribute("aria-valuetext", before)
 
 
 def test_without_scripts_a_still_and_a_sentence_stay(browser):
@@ -237,15 +238,15 @@ def answer(visit, question, right):
 
 
 def status(visit):
-    return visit.page.locator(".quiz-result [role=status]").text_content()
+    return visit.page.locator(".quiz-result [role=status]")
 
 
 def test_quiz_answers_without_any_script(browser):
     with Visit(browser, quiz_page().as_uri(), java_script_enabled=False) as visit:
         opened = visit.page.locator("details.quiz-choice").first
-        assert not opened.locator(":scope > p").first.is_visible()
+        expect(opened.locator(":scope > p").first).to_be_hidden()
         opened.locator("summary").click()
-        assert opened.locator(":scope > p").first.is_visible()
+        expect(opened.locator(":scope > p").first).to_be_visible()
 
 
 def test_quiz_counts_the_first_choice_and_keeps_it(browser):
@@ -254,25 +255,26 @@ def test_quiz_counts_the_first_choice_and_keeps_it(browser):
         of = visit.page.locator(".quiz-question").count()
         assert of >= 3
         answer(visit, 0, right=True)
-        assert "✓ right, your answer" in choice(visit, 0, right=True).inner_text()
-        assert status(visit) == f"Question 1: right. 1 of {of} answered right, {of - 1} still open. " \
-                                "The first choice counts."
+        expect(choice(visit, 0, right=True)).to_contain_text("✓ right, your answer")
+        expect(status(visit)).to_have_text(f"Question 1: right. 1 of {of} answered right, {of - 1} still open. "
+                                           "The first choice counts.")
         answer(visit, 1, right=False)
         answer(visit, 1, right=True)  # explains itself, and does not count
-        assert "✗ wrong, your answer" in choice(visit, 1, right=False).inner_text()
-        assert choice(visit, 1, right=True).locator(".quiz-verdict").inner_text() == "✓ right"
-        assert f"1 of {of} answered right, {of - 2} still open" in status(visit)
+        expect(choice(visit, 1, right=False)).to_contain_text("✗ wrong, your answer")
+        expect(choice(visit, 1, right=True).locator(".quiz-verdict")).to_have_text("✓ right")
+        expect(status(visit)).to_contain_text(f"1 of {of} answered right, {of - 2} still open")
         visit.page.reload()
-        assert choice(visit, 0, right=True).get_attribute("open") is not None
-        assert status(visit).startswith(f"1 of {of} answered right, {of - 2} still open")
+        expect(choice(visit, 0, right=True)).to_have_attribute("open", "")
+        expect(status(visit)).to_have_text(re.compile(rf"^1 of {of} answered right, {of - 2} still open"))
         chapter = visit.page.locator("h1").first.evaluate("h1 => h1.firstChild.textContent")
         visit.page.goto((site() / "book" / "index.html").as_uri())
         row = visit.page.locator("dt", has_text=chapter)
-        assert row.locator(".quiz-progress").inner_text() == f"quiz: 1 of {of} right"
+        expect(row.locator(".quiz-progress")).to_have_text(f"quiz: 1 of {of} right")
         visit.page.goto(quiz_page().as_uri())
         visit.page.get_by_role("button", name="Start the quiz again").click()
-        assert visit.page.locator("details.quiz-choice[open], .quiz-verdict").count() == 0
-        assert status(visit).startswith(f"All questions are open again. 0 of {of} answered right, {of} still open")
+        expect(visit.page.locator("details.quiz-choice[open], .quiz-verdict")).to_have_count(0)
+        again = rf"^All questions are open again\. 0 of {of} answered right, {of} still open"
+        expect(status(visit)).to_have_text(re.compile(again))
         visit.page.goto((site() / "book" / "index.html").as_uri())
         assert visit.page.locator(".quiz-progress").count() == 0
         assert visit.complaints == []
@@ -300,7 +302,7 @@ def test_quiz_does_without_what_was_kept(browser, hurdle):
         visit.page.add_init_script(hurdle.replace("CHAPTER", page.stem))
         visit.page.goto(page.as_uri())
         answer(visit, 0, right=True)
-        assert status(visit).startswith("Question 1: right. 1 of")
+        expect(status(visit)).to_have_text(re.compile(r"^Question 1: right\. 1 of"))
         of_the_theme = ("refused", "theme mode")  # which wants to keep its mode
         assert [c for c in visit.complaints if not any(words in c for words in of_the_theme)] == []
 
