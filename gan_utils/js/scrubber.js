@@ -28,6 +28,7 @@ const LOOKS = [
   { colour: "var(--b)", dash: "7 4", marker: "M-4-4h8v8h-8z" },
   { colour: "var(--c)", dash: "2 3", marker: "M0-5.5 5 4h-10z" },
   { colour: "var(--d)", dash: "9 3 2 3", marker: "M0-5.5 5.5 0 0 5.5-5.5 0z" },
+  { colour: "var(--soft)", dash: "14 4", marker: "M0 5.5 5-4h-10z" },
 ];
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [380, 250, 52, 12, 10, 42];
 
@@ -116,12 +117,12 @@ function makeCurves({ series, lines, x, label, ylabel, log }) {
       const joined = j > 0 && usable(s.y[j - 1]);
       path += `${joined ? "L" : "M"}${xAxis.place(s.x[j]).toFixed(1)} ${yAxis.place(v).toFixed(1)}`;
     });
-    svg.append(draw("path", { d: path, fill: "none", stroke: LOOKS[i % 4].colour, "stroke-width": 2.2,
-      "stroke-dasharray": LOOKS[i % 4].dash, "stroke-linejoin": "round" }));
+    svg.append(draw("path", { d: path, fill: "none", stroke: LOOKS[i % LOOKS.length].colour, "stroke-width": 2.2,
+      "stroke-dasharray": LOOKS[i % LOOKS.length].dash, "stroke-linejoin": "round" }));
   });
   const now = draw("line", { y1: TOP, y2: HEIGHT - BOTTOM, stroke: "var(--ink)", "stroke-width": 1.5 });
-  const markers = series.map((_, i) => draw("path", { d: LOOKS[i % 4].marker,
-    fill: LOOKS[i % 4].colour, stroke: "var(--paper)", "stroke-width": 1.5 }));
+  const markers = series.map((_, i) => draw("path", { d: LOOKS[i % LOOKS.length].marker,
+    fill: LOOKS[i % LOOKS.length].colour, stroke: "var(--paper)", "stroke-width": 1.5 }));
   svg.append(now, ...markers);
 
   svg.setAttribute("aria-label", `${ylabel || "values"} against ${label}. ${series.map((s) => {
@@ -157,9 +158,9 @@ function makeKeys(series) {
   const numbers = series.map(() => make("b", { className: "num" }));
   const list = make("ul", { className: "keys" }, ...series.map((s, i) => make("li", {},
     draw("svg", { viewBox: "0 0 30 12", "aria-hidden": true },
-      draw("line", { x1: 0, x2: 30, y1: 6, y2: 6, stroke: LOOKS[i % 4].colour, "stroke-width": 2.5,
-        "stroke-dasharray": LOOKS[i % 4].dash }),
-      draw("path", { d: LOOKS[i % 4].marker, transform: "translate(15 6)", fill: LOOKS[i % 4].colour })),
+      draw("line", { x1: 0, x2: 30, y1: 6, y2: 6, stroke: LOOKS[i % LOOKS.length].colour, "stroke-width": 2.5,
+        "stroke-dasharray": LOOKS[i % LOOKS.length].dash }),
+      draw("path", { d: LOOKS[i % LOOKS.length].marker, transform: "translate(15 6)", fill: LOOKS[i % LOOKS.length].colour })),
     `${s.name} `, numbers[i])));
   return { list, numbers };
 }
