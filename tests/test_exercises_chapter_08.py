@@ -1,4 +1,4 @@
-"""The checkers of chapter 8: right answers pass, each typical slip gets its own sentence, garbage gets one line."""
+"""The checkers of chapter 8: right answers pass, and each typical slip gets its own sentence."""
 
 import math
 

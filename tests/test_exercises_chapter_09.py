@@ -1,4 +1,4 @@
-"""The checkers of chapter 9: right answers pass, each typical slip gets its own sentence, garbage gets one line."""
+"""The checkers of chapter 9: right answers pass, and each typical slip gets its own sentence."""
 
 import pytest
 import torch
@@ -72,15 +72,3 @@ def test_right_answers_pass(name, capsys):
 @pytest.mark.parametrize("name, answer, words", WRONG)
 def test_each_slip_gets_its_own_line(name, answer, words, capsys):
     names_the_slip(getattr(check, name), answer, [words], capsys)
-
-
-def stops(*_):
-    raise ZeroDivisionError("no")
-
-
-@pytest.mark.parametrize("name", RIGHT)
-@pytest.mark.parametrize("rubbish", [lambda *_: None, lambda *_: "one", lambda *_: torch.zeros(2, 2, 2), stops,
-                                     lambda: 1, lambda *_: torch.tensor(float("nan")), lambda *_: []])
-def test_rubbish_is_refused(name, rubbish, capsys):
-    getattr(check, name)(rubbish)
-    assert capsys.readouterr().out.startswith("✗ ")
