@@ -40,8 +40,8 @@ from .metrics import (
     wasserstein_1d,
 )
 from .penalties import gradient_penalty, r1_penalty
-from .runtime import check_count, check_labels, evaluating, pick_device, seeded
-from .training import CHECK_EVERY, ExponentialAverage, History, d_step, fit, g_step
+from .runtime import check_count, check_labels, evaluating, pick_device, recorded, seeded
+from .training import CHECK_EVERY, ExponentialAverage, History, Step, d_step, fit, g_step
 
 Labels = Tensor | None
 Draw = Callable[[int, torch.Generator], tuple[Tensor, Labels]]
@@ -339,8 +339,7 @@ class Run:
             self.G.shares.copy_(TASKS[recipe.task].shares())
         ranks.with_shared_statistics(self.G), ranks.with_shared_statistics(self.D)
         self.opt_g, self.opt_d = (
-            torch.optim.Adam(net.parameters(), lr=lr, betas=recipe.betas, fused=True)
-            for net, lr in ((self.G, recipe.lr_g), (self.D, recipe.lr_d))
+            _adam(net, lr, recipe.betas) for net, lr in ((self.G, recipe.lr_g), (self.D, recipe.lr_d))
         )
         self.average = ExponentialAverage(self.G, decay=recipe.ema_decay)
         self.stream = seeded(seed, self.device)
@@ -405,6 +404,7 @@ class Run:
         header = self.header() | {
             "recipe": self.name,
             "seed": self.seed,
+            "device": self.device.type,
             "d_updates": self.d_updates,
             "average_updates": self.average.updates,
             "history": self.history.state()[1],
@@ -428,11 +428,15 @@ class Run:
     def load(
         cls, path: str | Path, *, device: str | torch.device | None = None, ranks: Ranks = ALONE
     ) -> "Run":
-        """The run as it was saved. Raises ValueError for a file that holds no run, or one of another make."""
+        """The run as it was saved, on its own kind of device. Raises ValueError for a file that holds none that fits."""
         tensors, header = load_tensors(path)
         if "recipe" not in header:
             raise ValueError(f"{Path(path).name} holds a generator but no run: train one with --out to resume it")
-        run = cls(header["recipe"], seed=header["seed"], device=device, ranks=ranks)
+        before = header.get("device", "cpu")
+        run = cls(header["recipe"], seed=header["seed"], device=device or before, ranks=ranks)
+        if run.device.type != before:  # its random numbers are others
+            hint = "name that device to resume it"
+            raise ValueError(f"{Path(path).name} was trained on {before}, and this is {run.device.type}: {hint}")
         try:
             run._restore(tensors, header)
         except (RuntimeError, KeyError, ValueError) as error:
@@ -469,15 +473,34 @@ class Run:
         return y[torch.randperm(len(y), generator=self.stream, device=y.device)] if self.recipe.given else None
 
     def _d_step(self) -> dict[str, Tensor]:
-        recipe, mine = self.recipe, self.ranks.mine
+        recipe = self.recipe
         _set_lr(self.opt_d, recipe.lr_d, recipe.lr_half, self.history.steps)
+        due = self.d_updates % recipe.penalty_every == 0 and (recipe.r1_gamma > 0 or recipe.gp_lambda > 0)
+        self.d_updates += 1
+        return self._updates["D, penalised" if due else "D"]()
+
+    def _g_step(self) -> dict[str, Tensor]:
+        _set_lr(self.opt_g, self.recipe.lr_g, self.recipe.lr_half, self.history.steps)
+        return self._updates["G"]()
+
+    @functools.cached_property
+    def _updates(self) -> dict[str, Step]:
+        updates = {
+            "D": functools.partial(self._update_d, penalised=False),
+            "D, penalised": functools.partial(self._update_d, penalised=True),
+            "G": self._update_g,
+        }
+        if self.device.type == "cpu" or self.ranks.world > 1:
+            return updates
+        return {name: recorded(update, self.stream) for name, update in updates.items()}
+
+    def _update_d(self, *, penalised: bool) -> dict[str, Tensor]:
+        recipe, mine = self.recipe, self.ranks.mine
         x, y = self._real(recipe.batch_size, self.stream)
         y, y_fake = (y, self._wanted(y)) if recipe.given else (None, None)
         z = self._noise()
-        due = self.d_updates % recipe.penalty_every == 0 and (recipe.r1_gamma > 0 or recipe.gp_lambda > 0)
-        self.d_updates += 1
         y, y_fake = mine(y), mine(y_fake)
-        penalty = functools.partial(self._penalty, y) if due else None
+        penalty = functools.partial(self._penalty, y) if penalised else None
         losses = d_step(
             self.G, self._training["D"], self.opt_d, mine(x), mine(z), recipe.loss, penalty, y=y, y_fake=y_fake
         )
@@ -494,9 +517,8 @@ class Run:
             total += weight * gradient_penalty(D, x, fake, generator=self.stream, part=part)
         return total
 
-    def _g_step(self) -> dict[str, Tensor]:
+    def _update_g(self) -> dict[str, Tensor]:
         recipe, mine = self.recipe, self.ranks.mine
-        _set_lr(self.opt_g, recipe.lr_g, recipe.lr_half, self.history.steps)
         y_fake = self._wanted(self._real(recipe.batch_size, self.stream)[1]) if recipe.given else None
         z, y_fake = mine(self._noise()), mine(y_fake)
         losses = g_step(self._training["G"], self.D, self.opt_g, z, recipe.loss, y_fake=y_fake)
@@ -591,6 +613,19 @@ def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
 
 
+def _adam(network: nn.Module, lr: float, betas: tuple[float, float]) -> torch.optim.Adam:
+    """On CUDA the rate is a tensor, so that a recorded step sees it fall."""
+    device = next(network.parameters()).device
+    if device.type == "cpu":
+        return torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=True)
+    rate = torch.tensor(lr, device=device)
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True, capturable=True)
+
+
 def _set_lr(opt: torch.optim.Optimizer, lr: float, lr_half: float, step: int) -> None:
+    now = lr / (1 + step / lr_half)
     for group in opt.param_groups:
-        group["lr"] = lr / (1 + step / lr_half)
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(now)
+        else:
+            group["lr"] = now

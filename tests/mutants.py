@@ -645,8 +645,8 @@ FAULTS = [
         "recipes:history_keeps",
     ),
     Fault("recipes", '"generator_prefix": "average."', '"generator_prefix": "G."', "recipes:averaged_generator"),
-    Fault("recipes", 'group["lr"] = lr / (1 + step / lr_half)', 'group["lr"] = lr', "recipes:learning_rate"),
-    Fault("recipes", "_set_lr(self.opt_g, recipe.lr_g,", "_set_lr(self.opt_g, recipe.lr_d,", "recipes:learning_rate"),
+    Fault("recipes", "now = lr / (1 + step / lr_half)", "now = lr", "recipes:learning_rate"),
+    Fault("recipes", "(self.opt_g, self.recipe.lr_g,", "(self.opt_g, self.recipe.lr_d,", "recipes:learning_rate"),
     Fault(
         "recipes",
         "with evaluating(G):\n        return",

@@ -72,6 +72,36 @@ def test_learning_rate_halves_at_lr_half():
         assert opt.param_groups[0]["lr"] == pytest.approx(lr / (1 + 1 / run.recipe.lr_half))
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_recorded_steps_are_the_steps(name, monkeypatch):
+    """12 steps played back as CUDA graphs against 12 that are not: same random numbers, rates, penalties, networks."""
+    graphs = Run(name, device="cuda")
+    graphs.train(steps=12, **QUICK)
+    monkeypatch.setattr(recipes, "recorded", lambda step, *_: step)
+    plain = Run(name, device="cuda")
+    plain.train(steps=12, **QUICK)
+    for loss in ("d_loss", "g_loss"):
+        assert graphs.history[loss] == pytest.approx(plain.history[loss], rel=1e-2, abs=1e-3)
+    assert torch.equal(graphs.stream.get_state(), plain.stream.get_state())
+    assert float(graphs.opt_d.param_groups[0]["lr"]) == float(plain.opt_d.param_groups[0]["lr"])
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_run_on_cuda_is_saved_and_goes_on(tmp_path):
+    """After 12 steps and a file, 8 more, against 20 in one go. The CPU's random numbers are others: refused there."""
+    whole, part = Run("mnist-wgan-gp", device="cuda"), Run("mnist-wgan-gp", device="cuda")
+    whole.train(steps=20, **QUICK)
+    part.train(steps=12, **QUICK)
+    again = Run.load(part.save(tmp_path / "run.safetensors"), device="cuda")
+    again.train(steps=8, **QUICK)
+    assert again.history["d_loss"] == pytest.approx(whole.history["d_loss"], rel=2e-2, abs=2e-3)
+    with pytest.raises(ValueError, match="was trained on cuda, and this is cpu: name that device to resume it"):
+        Run.load(tmp_path / "run.safetensors", device="cpu")
+
+
 def test_samples_come_from_the_averaged_generator_and_their_seed(tmp_path):
     run = Run("mnist-conv")
     run.train(steps=3, **QUICK)
