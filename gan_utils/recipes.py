@@ -428,7 +428,7 @@ class Run:
     def load(
         cls, path: str | Path, *, device: str | torch.device | None = None, ranks: Ranks = ALONE
     ) -> "Run":
-        """The run as it was saved, on its own kind of device. Raises ValueError for a file that holds none that fits."""
+        """The run as it was saved, on its own kind of device. Raises ValueError for a file that holds none such."""
         tensors, header = load_tensors(path)
         if "recipe" not in header:
             raise ValueError(f"{Path(path).name} holds a generator but no run: train one with --out to resume it")
