@@ -2,6 +2,7 @@
 
     python tests/mutants.py              # all of them
     python tests/mutants.py losses data  # those of two modules
+    python tests/mutants.py --quick      # one of each kind: sign, wrong axis, stale gradient, eval mode ...
 
 Each fault is a text of one module and what it is replaced by, as a slip of the hand would leave it. A copy of the
 package gets the fault, the tests that should notice run there, and the fault is *caught* if one of them fails. It is
@@ -31,30 +32,39 @@ VERDICT = {0: "SURVIVED", 1: "caught", 4: "NO TESTS", 5: "NO TESTS"}  # by pytes
 
 
 class Fault(NamedTuple):
-    module: str
+    module: str  # "losses", "clinic/patients", "js/critic.js"
     old: str
     new: str
     tests: str  # "losses" for tests/test_losses.py, "recipes:resumed" for its tests with that in their name
+    kind: str = ""  # one of each kind of slip has its name here: what --quick plants
 
 
 FAULTS = [
     # sign, mean, label, pairing, and what only large logits show
-    Fault("losses", "softplus(-real_logits).mean() + F", "softplus(real_logits).mean() + F", "losses"),
+    Fault("losses", "softplus(-real_logits).mean() + F", "softplus(real_logits).mean() + F", "losses", "sign"),
     Fault("losses", "+ F.softplus(fake_logits).mean()", "+ F.softplus(-fake_logits).mean()", "losses"),
-    Fault("losses", "+ F.softplus(fake_logits).mean()", "+ F.softplus(fake_logits).sum()", "losses"),
-    Fault("losses", "+ F.softplus(fake_logits).mean()", "+ F.softplus(fake_logits.detach()).mean()", "losses"),
+    Fault("losses", "+ F.softplus(fake_logits).mean()", "+ F.softplus(fake_logits).sum()", "losses", "sum for mean"),
+    Fault(
+        "losses",
+        "+ F.softplus(fake_logits).mean()",
+        "+ F.softplus(fake_logits.detach()).mean()",
+        "losses",
+        "detached",
+    ),
     Fault("losses", "+ F.softplus(fake_logits).mean()", "+ F.softplus(fake_logits, threshold=5).mean()", "losses"),
     Fault(
         "losses",
         "return F.softplus(-real_logits).mean() +",
         "return -real_logits.sigmoid().log().mean() +",
         "properties:sure_d",
+        "logarithm of a sigmoid",
     ),
     Fault(
         "losses",
         "return F.softplus(-real_logits).mean() +",
         "return 0.5 * F.softplus(-real_logits).mean() +",
         "losses",
+        "half the loss",
     ),
     Fault("losses", "return F.softplus(-fake_logits).mean()", "return -F.softplus(fake_logits).mean()", "losses"),
     Fault(
@@ -62,6 +72,7 @@ FAULTS = [
         "return F.softplus(-fake_logits).mean()",
         "return F.softplus(-fake_logits).median()",
         "properties:means_of",
+        "median for mean",
     ),
     Fault(
         "losses",
@@ -84,17 +95,24 @@ FAULTS = [
     ),
     Fault("losses", "(real_logits - 1).square().mean() / 2 +", "(real_logits - 0.9).square().mean() / 2 +", "losses"),
     Fault("losses", "fake_logits.square().mean() / 2", "fake_logits.square().mean()", "losses"),
-    Fault("losses", "return (fake_logits - 1).square()", "return fake_logits.square()", "losses"),
+    Fault("losses", "return (fake_logits - 1).square()", "return fake_logits.square()", "losses", "wrong label"),
     Fault("losses", "F.relu(1 + fake_logits)", "F.relu(1 - fake_logits)", "losses"),
-    Fault("losses", "F.relu(1 + fake_logits)", "F.relu(fake_logits)", "losses"),
+    Fault("losses", "F.relu(1 + fake_logits)", "F.relu(fake_logits)", "losses", "no margin"),
     Fault("losses", "F.relu(1 - real_logits)", "(1 - real_logits)", "losses"),
-    Fault("losses", "fake_logits.mean() - real_logits.mean()", "real_logits.mean() - fake_logits.mean()", "losses"),
+    Fault(
+        "losses",
+        "fake_logits.mean() - real_logits.mean()",
+        "real_logits.mean() - fake_logits.mean()",
+        "losses",
+        "real and fake swapped",
+    ),
     Fault("losses", "return -fake_logits.mean()", "return fake_logits.mean()", "losses"),
     Fault(
         "losses",
         "non_saturating = GanLoss(d=logistic_d_loss, g=nonsaturating_g_loss)",
         "non_saturating = GanLoss(d=logistic_d_loss, g=minimax_g_loss)",
         "losses",
+        "wrong loss",
     ),
     Fault(
         "losses",
@@ -104,31 +122,51 @@ FAULTS = [
     ),
     Fault("losses", "CHANCE_D_LOSS = 2 * math.log(2)", "CHANCE_D_LOSS = math.log(2)", "losses"),
     # norm, axis, epsilon, graph, what holds still
-    Fault("penalties", "torch.autograd.grad(D(x).sum(), x", "torch.autograd.grad(D(x).mean(), x", "penalties"),
-    Fault("penalties", "create_graph=True", "create_graph=False, retain_graph=True", "penalties"),
-    Fault("penalties", "x = x.detach().requires_grad_(True)", "x = x.requires_grad_(True)", "penalties"),
+    Fault(
+        "penalties",
+        "torch.autograd.grad(D(x).sum(), x",
+        "torch.autograd.grad(D(x).mean(), x",
+        "penalties",
+        "mean before the gradient",
+    ),
+    Fault("penalties", "create_graph=True", "create_graph=False, retain_graph=True", "penalties", "no graph"),
+    Fault(
+        "penalties",
+        "x = x.detach().requires_grad_(True)",
+        "x = x.requires_grad_(True)",
+        "penalties",
+        "not detached",
+    ),
     Fault("penalties", "    return gradient\n", "    return gradient.detach()\n", "penalties"),
-    Fault("penalties", "square().sum(dim=1).mean()", "square().sum(dim=0).mean()", "penalties"),
-    Fault("penalties", "square().sum(dim=1).mean()", "square().mean()", "penalties"),
+    Fault("penalties", "square().sum(dim=1).mean()", "square().sum(dim=0).mean()", "penalties", "wrong axis"),
+    Fault("penalties", "square().sum(dim=1).mean()", "square().mean()", "penalties", "mean for sum"),
     Fault("penalties", "square().sum(dim=1).mean()", "square().sum(dim=1).sqrt().mean()", "penalties"),
     Fault(
         "penalties",
         "input_gradient(D, x).flatten(1).square()",
         "input_gradient(D.eval(), x).flatten(1).square()",
         "properties:leave_d",
+        "eval mode",
     ),
-    Fault("penalties", "flatten(1).norm(dim=1)", "norm(dim=1)", "penalties"),
-    Fault("penalties", "flatten(1).norm(dim=1)", "norm()", "penalties"),
-    Fault("penalties", "flatten(1).norm(dim=1)", "flatten(1).square().sum(dim=1).sqrt()", "penalties"),
+    Fault("penalties", "flatten(1).norm(dim=1)", "norm(dim=1)", "penalties", "not flattened"),
+    Fault("penalties", "flatten(1).norm(dim=1)", "norm()", "penalties", "one norm for the batch"),
+    Fault("penalties", "flatten(1).norm(dim=1)", "flatten(1).square().sum(dim=1).sqrt()", "penalties", "root at zero"),
     Fault("penalties", "flatten(1).norm(dim=1)", "flatten(1).norm(p=1, dim=1)", "penalties"),
-    Fault("penalties", "epsilon = torch.rand(shape,", "epsilon = torch.randn(shape,", "penalties"),
+    Fault("penalties", "epsilon = torch.rand(shape,", "epsilon = torch.randn(shape,", "penalties", "wrong law"),
     Fault(
         "penalties",
         "epsilon = torch.rand(shape, generator=generator, device",
         "epsilon = torch.rand(shape, device",
         "properties:stream_alone",
+        "global randomness",
     ),
-    Fault("penalties", "shape = (n * k,) + (1,) * (real.ndim - 1)", "shape = real.shape", "penalties"),
+    Fault(
+        "penalties",
+        "shape = (n * k,) + (1,) * (real.ndim - 1)",
+        "shape = real.shape",
+        "penalties",
+        "share of each pixel",
+    ),
     Fault("penalties", "shape = (n * k,) + (1,) * (real.ndim - 1)", "shape = (1,) * real.ndim", "penalties"),
     Fault(
         "penalties",
@@ -138,7 +176,7 @@ FAULTS = [
     ),
     Fault("penalties", "(1 - epsilon) * fake", "(epsilon - 1) * fake", "penalties"),
     Fault("penalties", "(1 - epsilon) * fake", "(1 - epsilon) * real", "penalties"),
-    Fault("penalties", "if one_sided else slope - 1", "if not one_sided else slope - 1", "penalties"),
+    Fault("penalties", "if one_sided else slope - 1", "if not one_sided else slope - 1", "penalties", "wrong side"),
     Fault("penalties", "(slope - 1).clamp(min=0)", "(slope - 1).clamp(max=0)", "penalties"),
     Fault("penalties", "else slope - 1\n", "else slope\n", "penalties"),
     Fault(
@@ -146,9 +184,10 @@ FAULTS = [
         "    for p in D.parameters():\n        p.clamp_(-limit, limit)",
         "    for p in list(D.parameters())[:1]:\n        p.clamp_(-limit, limit)",
         "penalties",
+        "first layer only",
     ),
     Fault("penalties", "p.clamp_(-limit, limit)", "p.clamp_(0, limit)", "penalties"),
-    Fault("penalties", "p.clamp_(-limit, limit)", "p.grad.clamp_(-limit, limit)", "penalties"),
+    Fault("penalties", "p.clamp_(-limit, limit)", "p.grad.clamp_(-limit, limit)", "penalties", "gradients for weights"),
     Fault(
         "penalties",
         "return r1_penalty(D, between(real, fake, generator=generator))",
@@ -169,7 +208,13 @@ FAULTS = [
     ),
     Fault("penalties", "weight / (self.u @ matrix @ self.v)", "weight * (self.u @ matrix @ self.v)", "penalties"),
     Fault("penalties", "weight / (self.u @ matrix @ self.v)", "weight / matrix.norm()", "penalties"),
-    Fault("penalties", "        matrix = weight.flatten(1)\n", "        matrix = weight.flatten(0, -2)\n", "penalties"),
+    Fault(
+        "penalties",
+        "        matrix = weight.flatten(1)\n",
+        "        matrix = weight.flatten(0, -2)\n",
+        "penalties",
+        "wrong reshape",
+    ),
     Fault(
         "penalties",
         "        if self.training:\n            self._iterate(matrix)",
@@ -181,7 +226,7 @@ FAULTS = [
     Fault("penalties", "torch.randn(len(matrix), generator=generator)", "torch.randn(len(matrix))", "penalties"),
     Fault("penalties", "    drifts_in_training = True", "    drifts_in_training = False", "penalties"),
     # initial law, ends, batch statistics, classes
-    Fault("models", "bound = fan_in**-0.5", "bound = fan_in**-1", "models"),
+    Fault("models", "bound = fan_in**-0.5", "bound = fan_in**-1", "models", "initial scale"),
     Fault("models", "fan_in = layer.weight[0].numel()", "fan_in = layer.weight[:, 0].numel()", "models"),
     Fault("models", "p.uniform_(-bound, bound, generator=generator)", "p.uniform_(-bound, bound)", "models"),
     Fault(
@@ -191,13 +236,25 @@ FAULTS = [
         "models",
     ),
     Fault("models", "for p in (layer.weight, layer.bias)", "for p in (layer.weight,)", "models"),
-    Fault("models", "(nn.Linear, nn.Conv2d, nn.ConvTranspose2d)", "(nn.Linear, nn.Conv2d)", "models"),
+    Fault(
+        "models",
+        "(nn.Linear, nn.Conv2d, nn.ConvTranspose2d)",
+        "(nn.Linear, nn.Conv2d)",
+        "models",
+        "a layer forgotten",
+    ),
     Fault("models", "nn.Sequential(*layers[:-1])", "nn.Sequential(*layers)", "models"),
     Fault("models", "nn.LeakyReLU(negative_slope)]", "nn.LeakyReLU()]", "models"),
-    Fault("models", "nn.Tanh(), nn.Unflatten", "nn.Sigmoid(), nn.Unflatten", "models"),
-    Fault("models", "nn.BatchNorm2d(width)", "nn.BatchNorm2d(width, 0.8)", "models"),
+    Fault("models", "nn.Tanh(), nn.Unflatten", "nn.Sigmoid(), nn.Unflatten", "models", "wrong range"),
+    Fault("models", "nn.BatchNorm2d(width)", "nn.BatchNorm2d(width, 0.8)", "models", "eps for momentum"),
     Fault("models", "nn.BatchNorm2d(2 * width)", "nn.BatchNorm2d(2 * width, momentum=0.8)", "models"),
-    Fault("models", "        nn.Linear(128, 1),\n", "        nn.Linear(128, 1),\n        nn.Sigmoid(),\n", "models"),
+    Fault(
+        "models",
+        "        nn.Linear(128, 1),\n",
+        "        nn.Linear(128, 1),\n        nn.Sigmoid(),\n",
+        "models",
+        "sigmoid at the end",
+    ),
     Fault(
         "models",
         "        nn.Linear(4 * width * 16, 128),\n",
@@ -217,8 +274,9 @@ FAULTS = [
         "return x.reshape(len(x) // self.k, self.k * x.shape[1], *x.shape[2:])",
         "return torch.cat(x.chunk(self.k), dim=1)",
         "models",
+        "wrong neighbours",
     ),
-    Fault("models", "var(dim=1, correction=0)", "var(dim=1)", "models"),
+    Fault("models", "var(dim=1, correction=0)", "var(dim=1)", "models", "divided by n - 1"),
     Fault("models", "grouped.var(dim=1, correction=0)", "grouped.var(dim=0, correction=0)", "models"),
     Fault(
         "models",
@@ -239,6 +297,7 @@ FAULTS = [
         "torch.cat([z, scale * F.one_hot(y, classes).to(z)], dim=1)",
         "torch.cat([scale * z, F.one_hot(y, classes).to(z)], dim=1)",
         "models",
+        "wrong factor",
     ),
     Fault(
         "models",
@@ -253,7 +312,13 @@ FAULTS = [
         "models",
     ),
     Fault("models", "self.scale * self.embedding(y)", "self.embedding(y)", "models"),
-    Fault("models", "(h * self.embedding(y)).sum(dim=1, keepdim=True)", "(h * self.embedding(y)).sum(dim=1)", "models"),
+    Fault(
+        "models",
+        "(h * self.embedding(y)).sum(dim=1, keepdim=True)",
+        "(h * self.embedding(y)).sum(dim=1)",
+        "models",
+        "broadcast",
+    ),
     Fault("models", "return self.head(h) + (h", "return (h", "models"),
     Fault(
         "models",
@@ -269,13 +334,25 @@ FAULTS = [
         "models:conditional_networks",
     ),
     # who moves, in which mode, from which gradient; counts; the average
-    Fault("training", "with frozen(G), torch.no_grad():", "with torch.no_grad():", "training"),
-    Fault("training", "with frozen(G), torch.no_grad():  #", "with frozen(D), torch.no_grad():  #", "training"),
-    Fault("training", "    with frozen(D):\n        g_loss", "    if True:\n        g_loss", "training"),
+    Fault("training", "with frozen(G), torch.no_grad():", "with torch.no_grad():", "training", "statistics moved"),
+    Fault(
+        "training",
+        "with frozen(G), torch.no_grad():  #",
+        "with frozen(D), torch.no_grad():  #",
+        "training",
+        "wrong network frozen",
+    ),
+    Fault(
+        "training",
+        "    with frozen(D):\n        g_loss",
+        "    if True:\n        g_loss",
+        "training",
+        "nothing frozen",
+    ),
     Fault("training", "        fake = G(z, *wanted)\n", "        fake = G.eval()(z, *wanted)\n", "training"),
     Fault("training", "split([len(x), len(fake)])", "split([len(fake), len(x)])", "training"),
-    Fault("training", "torch.cat([x, fake])", "torch.cat([fake, x])", "training"),
-    Fault("training", "    opt_d.zero_grad(set_to_none=True)\n", "", "training"),
+    Fault("training", "torch.cat([x, fake])", "torch.cat([fake, x])", "training", "wrong order"),
+    Fault("training", "    opt_d.zero_grad(set_to_none=True)\n", "", "training", "stale gradient"),
     Fault("training", "        opt_g.zero_grad(set_to_none=True)\n", "", "training"),
     Fault(
         "training",
@@ -288,6 +365,7 @@ FAULTS = [
         "d_loss if penalty is None else d_loss + penalty(x, fake)",
         "d_loss if penalty is None else d_loss + penalty(fake, x)",
         "training",
+        "swapped arguments",
     ),
     Fault(
         "training",
@@ -302,7 +380,7 @@ FAULTS = [
         "training",
     ),
     Fault("training", 'return {"d_loss": d_loss.detach()}', 'return {"d_loss": objective.detach()}', "training"),
-    Fault("training", 'return {"d_loss": d_loss.detach()}', 'return {"d_loss": d_loss}', "training"),
+    Fault("training", 'return {"d_loss": d_loss.detach()}', 'return {"d_loss": d_loss}', "training", "graph kept"),
     Fault(
         "training",
         "loss.g(fake_logits=D(G(z, *wanted), *wanted))",
@@ -312,8 +390,14 @@ FAULTS = [
     Fault("training", "loss.g(fake_logits=D(G", "loss.g(fake_logits=-D(G", "training"),
     Fault("training", "D(G(z, *wanted), *wanted))", "D(G(torch.randn_like(z), *wanted), *wanted))", "training"),
     Fault("training", "for _ in range(d_steps_per_g):", "for _ in range(1):", "training"),
-    Fault("training", "            history.steps += 1\n", "            history.steps += d_steps_per_g\n", "training"),
-    Fault("training", "done >= steps) or", "done > steps) or", "training"),
+    Fault(
+        "training",
+        "            history.steps += 1\n",
+        "            history.steps += d_steps_per_g\n",
+        "training",
+        "miscounted",
+    ),
+    Fault("training", "done >= steps) or", "done > steps) or", "training", "one step too many"),
     Fault("training", "_is_over(history.steps - first,", "_is_over(history.steps,", "training"),
     Fault("training", "history.steps % every == 0]", "(history.steps - 1) % every == 0]", "training"),
     Fault("training", "if not after_step and history.steps:", "if False:", "training"),
@@ -321,7 +405,7 @@ FAULTS = [
     Fault("training", "            if history.steps % CHECK_EVERY == 0:\n", "            if False:\n", "training"),
     Fault("training", "            guard.check(history)\n            _show", "            _show", "training"),
     Fault("training", "guard.restore()", "pass", "training"),
-    Fault("training", "{k: v.clone() for k, v in m", "{k: v for k, v in m", "training"),
+    Fault("training", "{k: v.clone() for k, v in m", "{k: v for k, v in m", "training", "alias for copy"),
     Fault(
         "training",
         "        self.step = history.steps\n        self._save()",
@@ -348,17 +432,30 @@ FAULTS = [
     ),
     Fault("training", "min(self.decay, (1 + self.updates) / (10 + self.updates))", "self.decay", "training"),
     Fault("training", "min(self.decay, (1 + self.updates)", "max(self.decay, (1 + self.updates)", "training"),
-    Fault("training", "for _, b in floats], 1 - decay)", "for _, b in floats], decay)", "training"),
+    Fault(
+        "training",
+        "for _, b in floats], 1 - decay)",
+        "for _, b in floats], decay)",
+        "training",
+        "decay turned round",
+    ),
     Fault(
         "training",
         "list(self.module.state_dict().values()), list(G.state_dict().values())",
         "list(self.module.parameters()), list(G.parameters())",
         "training",
+        "buffers forgotten",
     ),
     Fault("training", "                a.copy_(b)\n", "                pass\n", "training"),
     Fault("training", "copy.deepcopy(G).eval()", "G.eval()", "training"),
     Fault("training", "copy.deepcopy(G).eval()", "copy.deepcopy(G)", "training"),
-    Fault("training", "zip(given, wanted, strict=True)", "zip(given, given, strict=True)", "training:conditional"),
+    Fault(
+        "training",
+        "zip(given, wanted, strict=True)",
+        "zip(given, given, strict=True)",
+        "training:conditional",
+        "wrong class",
+    ),
     Fault("training", "zip(given, wanted, strict=True)", "zip(wanted, given, strict=True)", "training:conditional"),
     Fault("training", "((y,), (y_fake,))", "((y,), (y,))", "training:conditional"),
     Fault(
@@ -693,7 +790,7 @@ FAULTS = [
     ),
     Fault(
         "recipes",
-        "(digit_logits(x).argmax(dim=1) == y.cpu()).float()",
+        "(digit_logits(x).argmax(dim=1).cpu() == y.cpu()).float()",
         "(digit_logits(x).argmax(dim=1) != y.cpu()).float()",
         "recipes:conditional_figures",
     ),
@@ -859,16 +956,141 @@ FAULTS = [
     Fault("control", "((1 - t) * p + t * q) * arc", "p * arc", "control"),
     Fault("control", "before[feature] != wanted", "before[feature] == before[feature]", "control"),
     Fault("control", "best = error.argmin(dim=0)", "best = error.argmax(dim=0)", "control"),
+    Fault("control", "return (1 - t) * a + t * b", "return t * a + (1 - t) * b", "control"),
+    Fault("control", ".clamp(-1, 1).nan_to_num(nan=1)", ".clamp(-1, 1)", "control"),
+    Fault("control", "z.shape[-1] ** 0.5 / z.norm(", "z.shape[-1] / z.norm(", "control"),
+    Fault("control", "basis @ (basis.T @ direction)", "others.T @ (others @ direction)", "control"),
+    Fault("control", 'y, reduction="none")', "y)", "control"),
+    Fault("control", "z = z.detach().clone().requires_grad_(True)", "z = z.detach().requires_grad_(True)", "control"),
+    Fault("control", "loss = loss_of(z) + pull *", "loss = loss_of(z) - pull *", "control"),
+    Fault("control", "        if network.training:\n", "        if False:\n", "control"),
+    Fault(
+        "control",
+        "(before[name] != after[name]).double()",
+        "(before[name] != after[name])[todo].double()",
+        "control",
+    ),
+    Fault("control", "dim=0, largest=False)", "dim=0)", "control"),
+    Fault("control", "square() / made.shape[1]", "square() / len(made)", "control"),
+    Fault("control", "x.repeat(len(z), *[1] * (x.ndim - 1))", "x.repeat_interleave(len(z), dim=0)", "control"),
+    Fault("control", "found.view(*z.shape)[best, each]", "found.view(*z.shape)[0, each]", "control"),
+    # clusters: which one, how often, who is told
+    Fault("models", "self.shares.cumsum(0)[:-1]", "self.shares[:-1]", "models:cluster"),
+    Fault("models", "torch.special.ndtr(z[:, -1])", "torch.sigmoid(z[:, -1])", "models:cluster"),
+    Fault("models", "torch.special.ndtr(z[:, -1])", "torch.special.ndtr(z[:, 0])", "models:cluster"),
+    Fault(
+        "models",
+        "join_one_hot(z[:, :-1], self.cluster(z)",
+        "join_one_hot(z[:, 1:], self.cluster(z)",
+        "models:cluster",
+    ),
+    Fault("models", "self.cluster(z) if y is None else y", "self.cluster(z)", "models:cluster"),
+    Fault("recipes", "self.G.shares.copy_(TASKS[recipe.task].shares())", "pass", "recipes:clusters_come"),
+    Fault(
+        "recipes",
+        'load_mnist("train", device=device)[0], _digit_clusters().to(device)',
+        '*load_mnist("train", device=device)',
+        "recipes:clusters_come",
+    ),
+    Fault("recipes", "return self.classes or self.clusters", "return self.classes", "recipes:clusters_come"),
+    Fault("recipes", ".eigenvectors[:, -40:]", ".eigenvectors[:, :40]", "recipes:clusters_come"),
+    # the clinic's sound twins, and what it shows of them
+    Fault(
+        "clinic/patients",
+        "        self.opt_d.zero_grad()\n        (d_loss + self.penalty(x)).backward()",
+        "        (d_loss + self.penalty(x)).backward()",
+        "clinic:sound_steps",
+    ),
+    Fault("clinic/patients", "(d_loss + self.penalty(x)).backward()", "d_loss.backward()", "clinic:sound_steps"),
+    Fault("clinic/patients", "return bce(fake_logits, 1.0)", "return bce(fake_logits, 0.0)", "clinic:sound_steps"),
+    Fault(
+        "clinic/patients",
+        "share = torch.rand(len(x), 1, generator=self.stream)",
+        "share = torch.randn(len(x), 1, generator=self.stream)",
+        "clinic:of_the_package",
+    ),
+    Fault(
+        "clinic/patients",
+        "score = self.D(between).sum()",
+        "score = self.D(between).mean()",
+        "clinic:of_the_package",
+    ),
+    Fault("clinic/patients", "return gradient.norm(dim=1)", "return gradient.norm()", "clinic:of_the_package"),
+    Fault("clinic/patients", "return gap - 10 * penalty", "return gap + 10 * penalty", "clinic:recorded_figures"),
+    Fault("clinic/patients", "return z - 0.1 * z.grad", "return z + 0.1 * z.grad", "clinic:ten_moves"),
+    Fault("clinic/patients", "z.norm(dim=1, keepdim=True))  # back", "z.norm())  # back", "clinic:pulled"),
+    Fault("clinic/patients", "state, self.stream = self.stream, seeded(96)", "state = self.stream", "clinic:looking"),
+    Fault(
+        "clinic/patients",
+        "fake = data.gaussian_noise(2000, 2, generator=stream)",
+        "fake = data.gaussian_noise(2000, 2, generator=self.stream)",
+        "clinic:looking",
+    ),
+    Fault(
+        "clinic/cases",
+        "for owner in (one.sick, one.sound)",
+        "for owner in (one.sound, one.sick)",
+        "clinic:code_shown",
+    ),
+    Fault(
+        "js/clinic.js",
+        "filter(({ name }) => answers[name] === name)",
+        "filter(({ name }) => answers[name])",
+        "clinic:counts",
+    ),
+    # the critic that learns in the page: points, lines, constraints, the true distance, slopes, level lines
+    Fault(
+        "js/critic.js",
+        "share * real[i] + (1 - share) * fake[i]",
+        "(1 - share) * real[i] + share * fake[i]",
+        "critic:torch",
+    ),
+    Fault(
+        "js/critic.js",
+        "x[i] = share * real[i] + (1 - share)",
+        "x[i] = mix() * real[i] + (1 - share)",
+        "critic:torch",
+    ),
+    Fault(
+        "js/critic.js",
+        "r1Penalty(D, line, spare, COUNT, strength / 2)",
+        "r1Penalty(D, line, spare, COUNT, strength)",
+        "critic:torch",
+    ),
+    Fault("js/critic.js", 'strength, constraint === "one_sided")', "strength, false)", "critic:torch"),
+    Fault("js/critic.js", "clamp(w, -strength, strength)", "clamp(w, 0, strength)", "critic:torch"),
+    Fault("js/critic.js", "critic.estimates.push(-value)", "critic.estimates.push(value)", "critic:torch"),
+    Fault("js/critic.js", "    D.grad.fill(0);\n", "", "critic:torch"),
+    Fault("js/critic.js", "    tape.h[0].set(fake, 2 * COUNT);\n", "    tape.h[0].set(fake, COUNT);\n", "critic:torch"),
+    Fault("js/critic.js", "  D.theta.set(kept);\n", "", "critic:torch"),
+    Fault(
+        "js/critic.js",
+        "Math.hypot(gradient[2 * k], gradient[2 * k + 1])",
+        "Math.hypot(gradient[k], gradient[k + 1])",
+        "critic:torch",
+    ),
+    Fault("js/critic.js", "beta1: 0.5, beta2: 0.9", "beta1: 0.9, beta2: 0.9", "critic:torch"),
+    Fault("js/critic.js", "1.5 * Math.sin(angle), 0.05]", "1.5 * Math.sin(angle), 0.5]", "critic:points"),
+    Fault("js/critic.js", "fake_y + SPREAD * fake[2 * k + 1]", "fake_x + SPREAD * fake[2 * k + 1]", "critic:points"),
+    Fault("js/critic.js", "u[owner[k]] += step; v[k] -= step;", "u[owner[k]] += step;", "critic:scipys"),
+    Fault("js/critic.js", "else least[k] -= step;", "", "critic:scipys"),
+    Fault("js/critic.js", "return sum / n;", "return sum;", "critic:scipys"),
+    Fault("js/critic.js", "const share = (level - a[2]) / (b[2] - a[2]);", "const share = 0.5;", "critic:level"),
+    Fault("widgets/critic", "excess = excess.clamp(min=0)", "excess = excess.clamp(max=0)", "critic:torch"),
+    Fault("widgets/critic", "self.strength / 2 * r1_penalty", "self.strength * r1_penalty", "critic:torch"),
+    Fault("widgets/critic", "mix * real + (1 - mix) * fake", "mix * real + (1 - mix) * real", "critic:torch"),
+    Fault("widgets/critic", "clip_weights(D, self.strength)", "clip_weights(D, 2 * self.strength)", "critic:torch"),
 ]
 
 
-def main(modules: list[str]) -> int:
+def main(words: list[str]) -> int:
     """Prints a line for each fault and a summary; 0 if every fault was caught."""
+    quick, modules = "--quick" in words, [word for word in words if word != "--quick"]
     known = list(dict.fromkeys(fault.module for fault in FAULTS))
     if unknown := set(modules) - set(known):
-        print(f"no faults for {', '.join(sorted(unknown))}: use some of {', '.join(known)}")
+        print(f"no faults for {', '.join(sorted(unknown))}: use --quick, or some of {', '.join(known)}")
         return 2
-    chosen = [fault for fault in FAULTS if not modules or fault.module in modules]
+    chosen = [fault for fault in FAULTS if (fault.kind or not quick) and (not modules or fault.module in modules)]
     start, tally = time.monotonic(), {}
     warm_up()
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
@@ -881,7 +1103,8 @@ def main(modules: list[str]) -> int:
         for fault, verdict, log, seconds in trials(chosen, original, slots):
             tally[verdict] = tally.get(verdict, 0) + 1
             change = f"{brief(fault.old)} -> {brief(fault.new)}"
-            print(f"{verdict:<9}{seconds:>5.1f} s  {fault.module:<11} {change}  {noticed(log)}", flush=True)
+            kind = f"{fault.kind}: " if fault.kind else ""
+            print(f"{verdict:<9}{seconds:>5.1f} s  {fault.module:<15} {kind}{change}  {noticed(log)}", flush=True)
     caught = tally.pop("caught", 0)
     others = "".join(f", {n} {verdict}" for verdict, n in tally.items())
     print(f"{len(chosen)} faults: {caught} caught{others}; {time.monotonic() - start:.0f} s")
@@ -955,6 +1178,8 @@ def warm_up() -> None:
     """Imports what every trial needs, and nothing of the package. One thread: a fork does not take others along."""
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     sys.dont_write_bytecode = True
+    import anywidget  # noqa: F401
+    import axe_playwright_python.sync_playwright  # noqa: F401
     import hypothesis.strategies  # noqa: F401
     import matplotlib.figure  # noqa: F401
     import pytest  # noqa: F401
@@ -983,11 +1208,11 @@ def copy_of_the_tree(root: Path, folder: Path) -> Path:
 
 def plant(fault: Fault, original: Path, folder: Path) -> bool:
     """Puts the fault into `folder`, and nothing else; False if its text is not in the module exactly once."""
-    for path in (original / "gan_utils").glob("*.py"):  # the trial before has left its own
-        shutil.copy(path, folder / "gan_utils")
+    for path in (original / "gan_utils").rglob("*.[pj][ys]"):  # the trial before has left its own
+        shutil.copy(path, folder / path.relative_to(original))
     if not fault.module:
         return True
-    path = folder / "gan_utils" / f"{fault.module}.py"
+    path = folder / "gan_utils" / (fault.module if "." in fault.module else f"{fault.module}.py")
     text = path.read_text()
     path.write_text(text.replace(fault.old, fault.new))
     return text.count(fault.old) == 1
