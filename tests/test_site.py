@@ -206,12 +206,14 @@ def test_contents_list_every_chapter_and_page():
     assert listed == chapters | texts
 
 
-def test_written_chapters_are_bold_in_the_table_of_questions():
-    """Bold means written: the same numbers as the notebooks have."""
-    text = (ROOT / "book/which-chapter.md").read_text(encoding="utf-8")
-    bold = {int(number) for number in re.findall(r"\*\*(\d+)\*\*", text)}
-    written = {int(path.name[:2]) for path in (ROOT / "notebooks").glob("*.ipynb")}
-    assert bold == written
+def test_first_page_and_table_of_questions_lead_to_every_chapter():
+    """Each by its own number: `[4 · A GAN on MNIST](../notebooks/04-gan-on-mnist)`, `[4](...)`."""
+    written = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    for page in ("index", "which-chapter"):
+        text = (ROOT / f"book/{page}.md").read_text(encoding="utf-8")
+        links = re.findall(r"\[(\d+)( · [^\]]+)?\]\(\.\./notebooks/([^)]+)\)", text)
+        assert {stem for _, _, stem in links} == written, page
+        assert all(int(number) == int(stem[:2]) for number, _, stem in links), page
 
 
 def test_readme_says_what_make_does():
