@@ -41,11 +41,11 @@ pdf: book
 lint: $(STAMP)
 	$(BIN)/ruff check .
 
-# One pytest run: the package, the site and its pages (tests/), then every chapter once more,
-# compared with its committed outputs (nbval).
+# One pytest run: the package, the site and its pages, and every chapter once more, alone in an empty
+# folder with the installed wheel and no network, compared with its committed outputs (nbval).
 test: lint
 	$(BIN)/python tests/browser.py
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env tests notebooks
+	$(BIN)/python -m pytest
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab --notebook-dir notebooks

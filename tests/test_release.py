@@ -142,6 +142,18 @@ def test_workflows_run_commands_that_exist(workflow):
     assert all(job["timeout-minutes"] <= 90 for job in jobs.values() if len(job["steps"]) > 1)
 
 
+FIRST_ON_NODE_24 = {"checkout": 5, "setup-python": 6, "upload-artifact": 6, "upload-pages-artifact": 5,
+                    "deploy-pages": 5}
+
+
+@pytest.mark.parametrize("workflow", sorted(ROOT.glob(".github/workflows/*.yml")), ids=lambda path: path.stem)
+def test_actions_run_on_a_node_that_runners_have(workflow):
+    """GitHub's runners dropped Node 20 in September 2026; each action's own major that came with Node 24, or later."""
+    used = re.findall(r"uses: actions/([\w-]+)@v(\d+)", workflow.read_text(encoding="utf-8"))
+    assert used
+    assert all(int(major) >= FIRST_ON_NODE_24[name] for name, major in used), used
+
+
 def test_publishing_checks_first_and_deploys_after():
     jobs = yaml.safe_load((ROOT / ".github/workflows/publish.yml").read_text(encoding="utf-8"))["jobs"]
     steps = [step.get("run") or step["uses"] for step in jobs["build"]["steps"]]
