@@ -332,6 +332,7 @@ const CSS = `
 `;
 
 const WIDE = 920; // pixels of the board, whatever its size on the screen
+const px = (v) => ((v + REACH) / (2 * REACH)) * WIDE; // in the plane
 const PULL = { 1: 0.6, 2: 0.22 }; // length in data units of a pull of 1
 const SPEEDS = [["slow", "slow motion"], [20, "20 steps a second"], [200, "200 steps a second"], ["", "as fast as it can"]];
 const PHASES = [
@@ -436,6 +437,158 @@ export function makeHistory(most = 400) {
   };
 }
 
+const button = (text, onclick, props = {}) => make("button", { type: "button", onclick, ...props }, text);
+const select = (choices, onchange, props = {}) => make("select", { onchange, ...props },
+  ...choices.map(([value, text]) => make("option", { value: String(value) }, text)));
+
+/** Who hands what to whom, and in words what happens in a phase of slow motion (-1: in none). */
+function makeFlow() {
+  const stops = [["z", "noise"], null, ["G", "G"], null, ["fakes", "fakes"], null, ["D", "D"], false, ["x", "data"]].map((stop) =>
+    (stop ? Object.assign(make("li", {}, stop[1]), { stop: stop[0] })
+      : make("li", { className: "way", "aria-hidden": true }, stop === null ? "\u2192" : "\u2190")));
+  const text = make("p", { className: "phase soft" });
+  return {
+    parts: [make("ol", { className: "flow", "aria-label": "Who hands what to whom" }, ...stops), text],
+    show(phase) {
+      for (const li of stops) li.classList.toggle("on", phase >= 0 && PHASES[phase].on.includes(li.stop));
+      text.textContent = phase >= 0 ? PHASES[phase].say
+        : "D learns to tell fakes from data; G learns from D\u2019s answers alone. Slow motion shows each turn.";
+    },
+  };
+}
+
+/** The six numbers, each with what to compare it with, and the three curves. */
+function makeNumbers() {
+  const tile = (name) => {
+    const [value, note] = [make("dd"), make("small")];
+    return { box: make("div", {}, make("dt", {}, name), value), show: (v, words) => {
+      note.textContent = words;
+      value.replaceChildren(v, note);
+    } };
+  };
+  const tiles = { modes: tile("Modes kept"), quality: tile("High quality"), w1: tile("Distance W\u2081"),
+    jsd: tile("Jensen\u2013Shannon"), pull: tile("Mean pull"), losses: tile("Losses of D, G") };
+  const charts = { losses: makeChart("Losses", ["D", "G"]), w1: makeChart("Distance to the data", ["W\u2081"], { log: true }),
+    share: makeChart("Shares", ["high quality", "modes kept"], { range: [0, 1] }) };
+  function show({ law, state, started: { floor, chance }, losses, scores, latest: m }) {
+    const [, d_loss, g_loss] = losses.rows().at(-1) ?? [0, null, null];
+    const chanceOf = (k) => chance?.[k] ?? null;
+    const many = law.modes ? `${m.modes} of ${law.centres.length}` : "\u2013";
+    tiles.modes.show(many, law.modes ? "a tenth of its share makes a mode" : "this law is of one piece");
+    tiles.quality.show(percent(m.quality), `within 3\u03c3; data ${percent(floor.quality)}`);
+    tiles.w1.show(short(m.w1), `${law.dim === 1 ? "exact" : "sliced"}; floor ${short(floor.w1)}`);
+    tiles.jsd.show(short(m.jsd), `nats, in cells; floor ${short(floor.jsd)}`);
+    tiles.pull.show(short(m.pull), "slope of G\u2019s loss at a fake");
+    tiles.losses.show(`${short(d_loss)}, ${short(g_loss)}`, chanceOf(0) === null ? "no chance level"
+      : `chance ${short(chanceOf(0))}, ${chanceOf(1) === null ? "none" : short(chanceOf(1))}`);
+    const levels = [["chance D", 0], ["chance G", 1]].map(([name, k]) => ({ name, y: chanceOf(k) }))
+      .filter(({ y }) => y !== null);
+    charts.losses.update(losses.rows(), levels, state.steps);
+    charts.w1.update(scores.rows().map((r) => [r[0], r[1]]), [{ name: "floor: data against data", y: floor.w1 }], state.steps);
+    charts.share.update(scores.rows().map((r) => [r[0], r[2], law.modes ? r[3] : null]), [], state.steps);
+  }
+  return { parts: [make("dl", { className: "tiles" }, ...Object.values(tiles).map((t) => t.box)),
+    make("div", { className: "charts" }, ...Object.values(charts).map((chart) => chart.body))], show };
+}
+
+/** Every setting as a control, by groups; below them the buttons that change or share the set-up as a whole. */
+function makeSetup({ fields, settings, drawn, set, share }) {
+  const controls = fields.map((f) => {
+    const input = select(f.choices, () => {
+      const [value] = f.choices.find(([v]) => String(v) === input.value);
+      set({ settings: { ...settings(), [f.key]: value } });
+    });
+    return { ...f, input, row: make("label", { className: "field" }, f.label, input) };
+  });
+  const seed = make("input", { type: "number", min: 0, max: 999999, step: 1, onchange: () => {
+    const value = Math.min(999999, Math.max(0, Math.round(Number(seed.value) || 0)));
+    set({ settings: { ...settings(), seed: value } });
+  } });
+  const groups = [...new Set(fields.map((f) => f.group))].map((name) => make("fieldset", {}, make("legend", {}, name),
+    ...controls.filter((c) => c.group === name).map((c) => c.row),
+    ...(name === "The data" ? [make("label", { className: "field" }, "Seed", seed)] : [])));
+  const told = make("output", {});
+  const shareRow = make("div", { className: "row share" }, button("Copy the address of this set-up", () => {
+    const hash = `#${writeAddress(settings(), drawn(), fields)}`;
+    try { history.replaceState(null, "", hash); } catch { /* a frame without an address of its own */ }
+    const address = location.href.split("#")[0] + hash;
+    const copied = () => { told.textContent = "Copied. Whoever opens it finds this set-up, with this seed."; };
+    const shown = () => { told.textContent = address; };
+    navigator.clipboard ? navigator.clipboard.writeText(address).then(copied, shown) : shown();
+  }), told);
+  const clear = button("Clear the drawing", () => set({ drawn: [] }));
+  const body = make("details", { className: "setup hide", open: innerWidth > 700 },
+    make("summary", {}, "The set-up: change anything, and it starts again from step 0"),
+    make("div", { className: "groups" }, ...groups),
+    make("div", { className: "row bar" },
+      button("Another seed", () => set({ settings: { ...settings(), seed: (settings().seed + 1) % 1e6 } })),
+      clear, ...(share ? [shareRow] : [])));
+  return {
+    body,
+    show() {
+      const now = settings();
+      for (const { key, input, row, when } of controls) {
+        input.value = String(now[key]);
+        row.hidden = Boolean(when) && now[when[0]] !== when[1];
+      }
+      seed.value = now.seed;
+      clear.hidden = now.data !== "drawn";
+    },
+  };
+}
+
+/** Data drawn on the board, by mouse, finger or key; what it returns draws the cursor of the keys. */
+function letDraw(canvas, { drawn, set, paint, say }) {
+  let cursor = [0, 0];
+  let stroke = null;
+  const place = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return [((event.clientX - box.left) / box.width) * 2 * REACH - REACH, REACH - ((event.clientY - box.top) / box.height) * 2 * REACH];
+  };
+  const add = (points, point) => {
+    const last = points.at(-1);
+    const near = last && Math.hypot(point[0] - last[0], point[1] - last[1]) < 0.03;
+    return near || points.length >= MOST_POINTS ? points : [...points, point.map((v) => Math.max(-REACH, Math.min(REACH, v)))];
+  };
+  const sketch = perFrame(() => {
+    if (!stroke) return;
+    paint();
+    const pen = canvas.getContext("2d");
+    pen.fillStyle = getComputedStyle(canvas).getPropertyValue("--a");
+    for (const [x, y] of stroke) pen.fillRect(px(x) - 5, px(-y) - 5, 10, 10);
+  });
+  canvas.addEventListener("pointerdown", (event) => {
+    if (!canvas.classList.contains("drawable") || event.button !== 0) return;
+    canvas.setPointerCapture(event.pointerId);
+    stroke = add([...drawn()], place(event));
+    sketch();
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!stroke) return;
+    stroke = add(stroke, place(event));
+    sketch();
+  });
+  canvas.addEventListener("pointerup", () => {
+    if (stroke) set({ drawn: stroke });
+    stroke = null;
+  });
+  canvas.addEventListener("keydown", (event) => {
+    if (!canvas.classList.contains("drawable") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const push = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    if (push) cursor = cursor.map((v, i) => Math.max(-1.5, Math.min(1.5, v + 0.08 * push[i])));
+    else if (event.key === " ") set({ drawn: add([...drawn()], cursor) });
+    else return;
+    event.preventDefault();
+    say(`${push ? "At" : "Point placed at"} ${short(cursor[0])}, ${short(cursor[1])}.`);
+    paint();
+  });
+  return (pen, colour) => {
+    if (document.activeElement !== canvas) return;
+    Object.assign(pen, { strokeStyle: colour, lineWidth: 3 });
+    pen.strokeRect(px(cursor[0]) - 9, px(-cursor[1]) - 9, 18, 18);
+  };
+}
+
 function render({ model, el }) {
   const { fields, presets, title, share } = model.get("data");
   const root = frame(el, "gan-laboratory", title, CSS);
@@ -445,13 +598,9 @@ function render({ model, el }) {
     save();
   };
   const settings = () => model.get("settings");
-  const field = (key) => fields.find((f) => f.key === key);
-  const button = (text, onclick, props = {}) => make("button", { type: "button", onclick, ...props }, text);
-  const select = (choices, onchange, props = {}) => make("select", { onchange, ...props },
-    ...choices.map(([value, text]) => make("option", { value: String(value) }, text)));
 
   // ---- what is known of the run
-  let [law, real, started, state, latest, recent, times] = [null, null, null, null, null, null, 0];
+  let [law, real, started, state, latest] = [null, null, null, null, null];
   let [losses, scores] = [makeHistory(), makeHistory()];
   let judged = null; // whether the promise was kept, once its step has come
 
@@ -496,18 +645,10 @@ function render({ model, el }) {
   });
   pace.value = "200";
   const where = make("p", { className: "where" });
-  const flow = make("ol", { className: "flow", "aria-label": "Who hands what to whom" });
-  const stops = [["z", "noise"], null, ["G", "G"], null, ["fakes", "fakes"], null, ["D", "D"], false, ["x", "data"]].map((stop) =>
-    (stop ? Object.assign(make("li", {}, stop[1]), { stop: stop[0] })
-      : make("li", { className: "way", "aria-hidden": true }, stop === null ? "\u2192" : "\u2190")));
-  flow.append(...stops);
-  const phaseText = make("p", { className: "phase soft" });
-
+  const flow = makeFlow();
   function showPhase(k) {
     phase = k;
-    for (const li of stops) li.classList.toggle("on", k >= 0 && PHASES[k].on.includes(li.stop));
-    phaseText.textContent = k >= 0 ? PHASES[k].say
-      : "D learns to tell fakes from data; G learns from D\u2019s answers alone. Slow motion shows each turn.";
+    flow.show(k);
   }
   function go() { // follows `playing` and the speed
     clearInterval(slow);
@@ -534,50 +675,11 @@ function render({ model, el }) {
   }
 
   // ---- numbers and curves
-  const tile = (name) => {
-    const [value, note] = [make("dd"), make("small")];
-    return { box: make("div", {}, make("dt", {}, name), value), show: (v, words) => {
-      note.textContent = words;
-      value.replaceChildren(v, note);
-    } };
-  };
-  const tiles = { modes: tile("Modes kept"), quality: tile("High quality"), w1: tile("Distance W\u2081"),
-    jsd: tile("Jensen\u2013Shannon"), pull: tile("Mean pull"), losses: tile("Losses of D, G") };
-  const charts = { losses: makeChart("Losses", ["D", "G"]), w1: makeChart("Distance to the data", ["W\u2081"], { log: true }),
-    share: makeChart("Shares", ["high quality", "modes kept"], { range: [0, 1] }) };
+  const numbers = makeNumbers();
   const news = make("p", { className: "unseen", "aria-live": "polite" });
 
   // ---- the set-up
-  const controls = fields.map((f) => {
-    const input = select(f.choices, () => {
-      const [value] = f.choices.find(([v]) => String(v) === input.value);
-      set({ settings: { ...settings(), [f.key]: value } });
-    });
-    return { ...f, input, row: make("label", { className: "field" }, f.label, input) };
-  });
-  const seed = make("input", { type: "number", min: 0, max: 999999, step: 1, onchange: () => {
-    const value = Math.min(999999, Math.max(0, Math.round(Number(seed.value) || 0)));
-    set({ settings: { ...settings(), seed: value } });
-  } });
-  const groups = [...new Set(fields.map((f) => f.group))].map((name) => make("fieldset", {}, make("legend", {}, name),
-    ...controls.filter((c) => c.group === name).map((c) => c.row),
-    ...(name === "The data" ? [make("label", { className: "field" }, "Seed", seed)] : [])));
-  const told = make("output", {});
-  const shareRow = make("div", { className: "row share" }, button("Copy the address of this set-up", () => {
-    const hash = `#${writeAddress(settings(), model.get("drawn"), fields)}`;
-    try { history.replaceState(null, "", hash); } catch { /* a frame without an address of its own */ }
-    const address = location.href.split("#")[0] + hash;
-    const copied = () => { told.textContent = "Copied. Whoever opens it finds this set-up, with this seed."; };
-    const shown = () => { told.textContent = address; };
-    navigator.clipboard ? navigator.clipboard.writeText(address).then(copied, shown) : shown();
-  }), told);
-  const clear = button("Clear the drawing", () => set({ drawn: [] }));
-  const setup = make("details", { className: "setup hide", open: innerWidth > 700 },
-    make("summary", {}, "The set-up: change anything, and it starts again from step 0"),
-    make("div", { className: "groups" }, ...groups),
-    make("div", { className: "row bar" },
-      button("Another seed", () => set({ settings: { ...settings(), seed: (settings().seed + 1) % 1e6 } })),
-      clear, ...(share ? [shareRow] : [])));
+  const setup = makeSetup({ fields, settings, drawn: () => model.get("drawn"), set, share });
 
   root.append(make("div", { className: "stage" },
     make("div", {},
@@ -586,9 +688,7 @@ function render({ model, el }) {
       make("div", { className: "board" }, canvas, hint),
       where,
       make("div", { className: "layers", role: "group", "aria-label": "What the picture shows" }, ...boxes)),
-    make("div", {}, flow, phaseText,
-      make("dl", { className: "tiles" }, ...Object.values(tiles).map((t) => t.box)),
-      make("div", { className: "charts" }, ...Object.values(charts).map((chart) => chart.body)))), setup, news);
+    make("div", {}, ...flow.parts, ...numbers.parts)), setup.body, news);
 
   // ---- talking to the driver
   let [id, waiting, queued] = [0, false, false];
@@ -641,11 +741,7 @@ function render({ model, el }) {
   // ---- showing
   function showSettings() {
     const now = settings();
-    for (const { key, input, row, when } of controls) {
-      input.value = String(now[key]);
-      row.hidden = Boolean(when) && now[when[0]] !== when[1];
-    }
-    seed.value = now.seed;
+    setup.show();
     const chosen = preset();
     pick.value = chosen?.name ?? "";
     look.textContent = chosen?.look ?? "Yours: nobody promises anything. Say what you expect before you press play.";
@@ -655,12 +751,12 @@ function render({ model, el }) {
       return button(words, () => {
         set({ settings: { ...defaultSettings(fields), ...cure.settings, seed: settings().seed } });
         set({ playing: true });
+        (cures.querySelector("button") ?? play).focus(); // this button is gone: the keyboard stays where it was
       });
     }));
     if (chosen?.cures) cures.prepend(make("span", { className: "soft" }, "Try next:"));
     const drawing = now.data === "drawn";
     canvas.classList.toggle("drawable", drawing);
-    clear.hidden = !drawing;
     hint.hidden = !(drawing && model.get("drawn").length === 0);
     hint.textContent = "Draw the data here, with the mouse or a finger; or arrow keys and space.";
     canvas.tabIndex = drawing ? 0 : -1;
@@ -671,27 +767,11 @@ function render({ model, el }) {
     boxes[4].style.display = law.dim === 1 ? "none" : "";
   }
 
-  const chanceOf = (k) => started?.chance?.[k] ?? null;
   function words() {
-    const m = latest;
-    const floor = started?.floor;
-    if (!m || !floor) return;
-    const lossNow = losses.rows().at(-1) ?? [0, null, null];
+    if (!latest || !started) return;
     where.textContent = `Step ${count(state.steps)}. D was updated ${count(state.d_updates)} times, G ${count(state.g_updates)} times.`;
     if (state.broken) where.textContent += " The numbers ran out of range here: lower the rates, and reset.";
-    const many = law.modes ? `${m.modes} of ${law.centres.length}` : "\u2013";
-    tiles.modes.show(many, law.modes ? "a tenth of its share makes a mode" : "this law is of one piece");
-    tiles.quality.show(percent(m.quality), `within 3\u03c3; data ${percent(floor.quality)}`);
-    tiles.w1.show(short(m.w1), `${law.dim === 1 ? "exact" : "sliced"}; floor ${short(floor.w1)}`);
-    tiles.jsd.show(short(m.jsd), `nats, in cells; floor ${short(floor.jsd)}`);
-    tiles.pull.show(short(m.pull), "slope of G\u2019s loss at a fake");
-    tiles.losses.show(`${short(lossNow[1])}, ${short(lossNow[2])}`, chanceOf(0) === null ? "no chance level"
-      : `chance ${short(chanceOf(0))}, ${chanceOf(1) === null ? "none" : short(chanceOf(1))}`);
-    const levels = [["chance D", 0], ["chance G", 1]].map(([name, k]) => ({ name, y: chanceOf(k) }))
-      .filter(({ y }) => y !== null);
-    charts.losses.update(losses.rows(), levels, state.steps);
-    charts.w1.update(scores.rows().map((r) => [r[0], r[1]]), [{ name: "floor: data against data", y: floor.w1 }], state.steps);
-    charts.share.update(scores.rows().map((r) => [r[0], r[2], law.modes ? r[3] : null]), [], state.steps);
+    numbers.show({ law, state, started, losses, scores, latest });
     const chosen = preset();
     if (chosen) {
       const promised = `Promised at step ${count(chosen.at)}: ${promiseInWords(chosen.promise, law)}.`;
@@ -724,57 +804,10 @@ function render({ model, el }) {
     pen.fillStyle = colours.paper;
     pen.fillRect(0, 0, canvas.width, canvas.height);
     (law.dim === 1 ? paintLine : paintPlane)(pen, { law, real, state, layers, colours, settings: settings(), sheet });
-    if (cursor && law.name === "drawn" && document.activeElement === canvas) {
-      pen.strokeStyle = colours.ink;
-      pen.lineWidth = 3;
-      pen.strokeRect(px(cursor[0]) - 9, px(-cursor[1]) - 9, 18, 18);
-    }
+    if (law.name === "drawn") drawCursor(pen, colours.ink);
   }
-  const px = (v) => ((v + REACH) / (2 * REACH)) * WIDE;
-
-  // ---- drawing one's own data
-  let cursor = [0, 0];
-  let stroke = null;
-  const place = (event) => {
-    const box = canvas.getBoundingClientRect();
-    return [((event.clientX - box.left) / box.width) * 2 * REACH - REACH, REACH - ((event.clientY - box.top) / box.height) * 2 * REACH];
-  };
-  const add = (points, point) => {
-    const last = points.at(-1);
-    const near = last && Math.hypot(point[0] - last[0], point[1] - last[1]) < 0.03;
-    return near || points.length >= MOST_POINTS ? points : [...points, point.map((v) => Math.max(-REACH, Math.min(REACH, v)))];
-  };
-  const sketch = perFrame(() => {
-    if (!stroke) return;
-    paint();
-    pen.fillStyle = getComputedStyle(root).getPropertyValue("--a");
-    for (const [x, y] of stroke) pen.fillRect(px(x) - 5, px(-y) - 5, 10, 10);
-  });
-  canvas.addEventListener("pointerdown", (event) => {
-    if (law.name !== "drawn" || event.button !== 0) return;
-    canvas.setPointerCapture(event.pointerId);
-    stroke = add([...model.get("drawn")], place(event));
-    sketch();
-  });
-  canvas.addEventListener("pointermove", (event) => {
-    if (!stroke) return;
-    stroke = add(stroke, place(event));
-    sketch();
-  });
-  canvas.addEventListener("pointerup", () => {
-    if (stroke) set({ drawn: stroke });
-    stroke = null;
-  });
-  canvas.addEventListener("keydown", (event) => {
-    if (law.name !== "drawn" || event.ctrlKey || event.metaKey || event.altKey) return;
-    const push = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-    if (push) cursor = cursor.map((v, i) => Math.max(-1.5, Math.min(1.5, v + 0.08 * push[i])));
-    else if (event.key === " ") set({ drawn: add([...model.get("drawn")], cursor) });
-    else return;
-    event.preventDefault();
-    news.textContent = `${push ? "At" : "Point placed at"} ${short(cursor[0])}, ${short(cursor[1])}.`;
-    if (state) paint();
-  });
+  const drawCursor = letDraw(canvas, { drawn: () => model.get("drawn"), set, paint: () => state && paint(),
+    say: (text) => { news.textContent = text; } });
 
   // ---- the host
   const fromAddress = () => {
@@ -852,7 +885,6 @@ function triangle(pen, x, y, size) {
 }
 
 function paintPlane(pen, { real, state, layers, colours, settings, sheet }) {
-  const px = (x) => ((x + REACH) / (2 * REACH)) * WIDE;
   const py = (y) => px(-y);
   const edge = (v) => Math.min(REACH - 0.02, Math.max(0.02 - REACH, v)); // who has left is seen at the edge
   if (layers.surface && state?.surface) {
