@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from . import losses, models
 from .checkpoints import load_tensors, save_tensors
-from .data import gaussian_1d, gaussian_noise, grid, grid_centres, load_mnist, ring, ring_centres, uniform_noise
+from .data import gaussian_1d, gaussian_noise, grid_centres, load_mnist, mixture, ring_centres, uniform_noise
 from .distributed import ALONE, Ranks
 from .health import Health, diagnose
 from .letters import frechet_letters, frechet_letters_floor, letter_logits, load_letters
@@ -97,7 +97,7 @@ def _digit_clusters() -> Tensor:
 def _measure_digits(x: Tensor, y: Labels) -> dict[str, float]:
     figures = {"frechet": frechet_digits(x)}
     if y is not None:  # a conditional generator: does the classifier see the digit that was asked for?
-        figures["accuracy"] = float((digit_logits(x).argmax(dim=1) == y.cpu()).float().mean())
+        figures["accuracy"] = float((digit_logits(x).argmax(dim=1).cpu() == y.cpu()).float().mean())
     return figures
 
 
@@ -147,6 +147,11 @@ def _measure_letters(x: Tensor, y: Labels) -> dict[str, float]:
     return figures
 
 
+def _mixture(centres: Callable[[], Tensor], std: float, device: torch.device) -> Draw:
+    here = centres().to(device)  # once: a step recorded on CUDA cannot wait for the CPU
+    return lambda n, generator: (mixture(n, here, std, generator=generator), None)
+
+
 def _measure_modes(centres: Callable[[], Tensor], std: float, x: Tensor, _: Labels) -> dict[str, float]:
     count = count_modes(x.cpu(), centres(), std)
     return {"modes": count.modes, "quality": count.high_quality, "reverse_kl": count.reverse_kl}
@@ -175,12 +180,12 @@ TASKS = {
         perfect=lambda n: {"w1": 1.9 / n**0.5},
     ),
     "ring": Task(
-        load=lambda device: lambda n, g: (ring(n, generator=g), None),
+        load=functools.partial(_mixture, ring_centres, 0.01),
         measure=functools.partial(_measure_modes, ring_centres, 0.01),
         perfect=functools.partial(_perfect_modes, 8),
     ),
     "grid": Task(
-        load=lambda device: lambda n, g: (grid(n, generator=g), None),
+        load=functools.partial(_mixture, grid_centres, 0.05),
         measure=functools.partial(_measure_modes, grid_centres, 0.05),
         perfect=functools.partial(_perfect_modes, 25),
     ),

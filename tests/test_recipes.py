@@ -97,6 +97,7 @@ def test_a_run_on_cuda_is_saved_and_goes_on(tmp_path):
     part.train(steps=12, **QUICK)
     again = Run.load(part.save(tmp_path / "run.safetensors"), device="cuda")
     again.train(steps=8, **QUICK)
+    assert part.measure(100)["frechet"] == pytest.approx(gu.frechet_digits(part.sample(100, seed=0).cpu()), rel=1e-2)
     assert again.history["d_loss"] == pytest.approx(whole.history["d_loss"], rel=2e-2, abs=2e-3)
     with pytest.raises(ValueError, match="was trained on cuda, and this is cpu: name that device to resume it"):
         Run.load(tmp_path / "run.safetensors", device="cpu")
