@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .losses import GanLoss
 from .models import MinibatchStd, Pack
-from .penalties import between, input_gradient
+from .penalties import between, input_gradient, off_one
 from .runtime import frozen
 from .training import EXPLODED
 
@@ -154,8 +154,7 @@ def gradient_penalty(
     """`gan_utils.gradient_penalty` of each seed, on lines of its own: (seeds, batch, ...) twice, to (seeds,)."""
     lines = between(real.flatten(0, 1), fake.flatten(0, 1), generator=generator).view_as(real)
     slope = input_gradient(D, lines).flatten(2).norm(dim=2)  # (seeds, batch)
-    excess = (slope - 1).clamp(min=0) if one_sided else slope - 1
-    return excess.square().mean(dim=1)
+    return off_one(slope, one_sided=one_sided).mean(dim=1)
 
 
 @torch.no_grad()

@@ -65,9 +65,13 @@ def gradient_penalty(
     """
     gradient = input_gradient(D, between(real, fake, generator=generator, part=part))
     # norm() has gradient 0 where sqrt of a sum would have NaN: at slope 0
-    slope = gradient.flatten(1).norm(dim=1)
+    return off_one(gradient.flatten(1).norm(dim=1), one_sided=one_sided).mean()
+
+
+def off_one(slope: Tensor, *, one_sided: bool) -> Tensor:
+    """(slope - 1)^2 of each slope, or max(0, slope - 1)^2 where `one_sided`: what the gradient penalty averages."""
     excess = (slope - 1).clamp(min=0) if one_sided else slope - 1
-    return excess.square().mean()
+    return excess.square()
 
 
 def between(
