@@ -68,9 +68,9 @@ def regressed_directions(z: Tensor, features: Tensor) -> Tensor:
 
 
 def without(direction: Tensor, others: Tensor) -> Tensor:
-    """What is left of direction (d,) when its parts along the rows of others (k, d) are taken out."""
+    """What is left of direction (..., d) when its parts along the rows of others (k, d) are taken out."""
     basis = torch.linalg.qr(others.T).Q  # (d, k), orthonormal
-    return direction - basis @ (basis.T @ direction)
+    return direction - direction @ basis @ basis.T
 
 
 def wish(G: nn.Module, guide: nn.Module, wanted: Mapping[str, Tensor]) -> LossOf:

@@ -108,6 +108,8 @@ def test_without_leaves_nothing_along_the_others():
     torch.testing.assert_close(others @ left, torch.zeros(3, dtype=torch.float64), atol=1e-12, rtol=0)
     assert int(torch.linalg.matrix_rank(torch.cat([others, (direction - left)[None]]))) == 3
     torch.testing.assert_close(control.without(left, others), left)
+    both = torch.stack([direction, others[0]])
+    torch.testing.assert_close(control.without(both, others), torch.stack([left, 0 * left]))  # a row for each
 
 
 # ------------------------------------------------------------------------------------------ walks

@@ -397,10 +397,21 @@ def test_bad_state_is_refused(small_explorer, name, value, words):
 
 
 @pytest.mark.parametrize("settings, words", [
-    ({"directions": 1}, "2 to 64"), ({"directions": 65}, "2 to 64"), ({"names": ["slant"]}, "1 names given for 6")])
+    ({"directions": 1}, "2 to 64"), ({"directions": 65}, "2 to 64"), ({"names": ["slant"]}, "1 names given for 6"),
+    ({"directions": {"a": torch.ones(64), "b": torch.ones(9)}}, r"'b' has shape \(9,\), needs \(64,\)"),
+    ({"directions": {"a": torch.ones(64), "b": 2 * torch.ones(64)}}, "zero or follows from the others")])
 def test_bad_settings_are_refused(trained, settings, words):
     with pytest.raises(ValueError, match=words):
         widgets.LatentExplorer(trained, **settings)
+
+
+def test_named_directions_become_sliders_that_leave_each_other_alone(trained):
+    """(3, 0) and (1, 1) in the first two entries: the unit vectors along the first, and what the second adds to it."""
+    a, b = torch.zeros(2, 64)
+    a[0], b[:2] = 3.0, 1.0
+    explorer = widgets.LatentExplorer(trained, directions={"style": a, "slant": b})
+    assert explorer.data["names"] == ["style", "slant"]
+    np.testing.assert_allclose(explorer.data["directions"], np.eye(2, 64), atol=1e-6)
 
 
 # ------------------------------------------------------------------------------ what a page carries

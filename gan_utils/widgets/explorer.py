@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import ipywidgets
 import numpy as np
@@ -210,6 +210,17 @@ def principal_directions(G: nn.Module, latent_dim: int, *, n: int = 32, seed: in
     return vectors, values.flip(0).clamp_min(0).sqrt()
 
 
+def _orthonormal(directions: Mapping[str, Tensor], d: int) -> Tensor:
+    """The directions (d,) as orthonormal rows, each what is left of it beside those before (Gram and Schmidt)."""
+    for name, direction in directions.items():
+        if tuple(direction.shape) != (d,):
+            raise ValueError(f"LatentExplorer: direction {name!r} has shape {tuple(direction.shape)}, needs ({d},)")
+    q, r = torch.linalg.qr(torch.stack(list(directions.values())).detach().cpu().double().T)
+    if (r.diagonal().abs() < 1e-6 * r.norm()).any():
+        raise ValueError("LatentExplorer: a direction is zero or follows from the others; leave it out")
+    return (q * r.diagonal().sign()).T
+
+
 def slerp(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
     """`gan_utils.control.slerp` of arrays (d,); the same as in generator.js."""
     a, b = (torch.from_numpy(np.asarray(v, dtype=float)) for v in (a, b))
@@ -252,7 +263,8 @@ class LatentExplorer(Demo):
 
     ``explorer.z``, ``pin_a``, ``pin_b`` (lists of floats), ``t`` in [0, 1] and ``mode`` ("slerp" or "lerp") can be
     read and set while the widget is shown; arrays and tensors are taken. Setting ``t`` or ``mode`` moves ``z`` to
-    that place on the path from A to B. See ``principal_directions`` for what the sliders are.
+    that place on the path from A to B. The sliders are the first ``directions`` of ``principal_directions``, or the
+    directions given by name, each freed of its parts along those before it, so that one slider leaves the others.
 
     A `ConditionalGenerator` has a button for each class as well (``classes`` names them). Then ``y``, ``y_a`` and
     ``y_b`` are the class weights of the picture and of the pins: a class can be set, weights are read. The path
@@ -270,27 +282,31 @@ class LatentExplorer(Demo):
     y_a = Weights().tag(sync=True)
     y_b = Weights().tag(sync=True)
 
-    def __init__(self, G: nn.Module, *, latent_dim: int | None = None, seed: int = 0, directions: int = 6,
-                 names: list[str] | None = None, title: str = "Explore the generator", int8: bool = True,
+    def __init__(self, G: nn.Module, *, latent_dim: int | None = None, seed: int = 0,
+                 directions: int | Mapping[str, Tensor] = 6, names: list[str] | None = None,
+                 title: str = "Explore the generator", int8: bool = True,
                  classes: list[str] | None = None, pins: tuple[int, int] = (0, 1)):
         network = export_generator(G, latent_dim=latent_dim, int8=int8)
         self.latent_dim = d = network["latent_dim"]
         self.classes = count = len(network.get("condition", []))
-        if not 2 <= directions <= d:
-            raise ValueError(f"LatentExplorer: directions={directions} given, 2 to {d} needed")
-        if names is not None and len(names) != directions:
-            raise ValueError(f"LatentExplorer: {len(names)} names given for {directions} directions")
+        named = list(directions) if isinstance(directions, Mapping) else None
+        shown = directions if named is None else len(named)
+        if not 2 <= shown <= d:
+            raise ValueError(f"LatentExplorer: directions={shown} given, 2 to {d} needed")
+        names = names or named or [f"direction {k + 1}" for k in range(shown)]
+        if len(names) != shown:
+            raise ValueError(f"LatentExplorer: {len(names)} names given for {shown} directions")
         if classes is not None and len(classes) != count:
             raise ValueError(f"LatentExplorer: {len(classes)} names given for {count} classes")
         if count and not all(k in range(count) for k in pins):
             raise ValueError(f"LatentExplorer: pins={pins} given, two classes from 0 to {count - 1} needed")
         self._G = copy.deepcopy(G).eval().cpu().float()
-        self._directions = principal_directions(G, d)[0][:directions].double().numpy()
+        found = principal_directions(G, d)[0][:shown] if named is None else _orthonormal(directions, d)
+        self._directions = found.double().numpy()
         a, b = torch.randn(2, d, generator=torch.Generator().manual_seed(seed)).double().numpy().round(5)
         start = {"z": a.tolist(), "pin_a": a.tolist(), "pin_b": b.tolist(), "t": 0.0, "mode": "slerp"}
         y_a, y_b = np.eye(count)[list(pins)].tolist() if count else ([], [])
         start |= {"y": y_a, "y_a": y_a, "y_b": y_b}
-        names = names or [f"direction {k + 1}" for k in range(directions)]
         data = {"network": network, "directions": self._directions.round(6).tolist(), "names": names,
                 "classes": classes or [str(k) for k in range(count)], "title": title, "seed": seed, "start": start}
         super().__init__(data=data, **start)
