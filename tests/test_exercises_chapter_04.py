@@ -53,6 +53,10 @@ def average_wrong_way(slow, fast, decay):
     average(fast, slow, decay)
 
 
+def lazy(step, gamma, every):
+    return every * gamma / 2 if step % every == 0 else 0.0
+
+
 def frechet(mean_a, var_a, mean_b, var_b):
     return float(((mean_a - mean_b) ** 2).sum() + ((var_a.sqrt() - var_b.sqrt()) ** 2).sum())
 
@@ -70,7 +74,8 @@ RIGHT = [
     (check.scale_bytes, lambda p: p.float() / 255 * 2 - 1),
     (check.mlp_parameters, count),
     (check.tight_d_step, right_d_step),
-    (check.g_slopes, lambda t: (-torch.sigmoid(t), -torch.sigmoid(-t))),
+    (check.lazy_weight, lazy),
+    (check.lazy_weight, lambda step, gamma, every: lazy(step - 1, gamma, every)),  # the first step is due, too
     (check.average_weights, average),
     (check.average_weights, average_by_data),
     (check.frechet_diagonal, frechet),
@@ -105,16 +110,14 @@ SLIPS = [
     (check.tight_d_step, lambda *a: right_d_step(*a, step=False), "did not move"),
     (check.tight_d_step, frozen_d_step, "frozen"),
     (check.tight_d_step, moves_g, "G's weights changed"),
-    (check.g_slopes, lambda t: (torch.sigmoid(t) - 1, -torch.sigmoid(t)), "swapped"),
-    (check.g_slopes, lambda t: (torch.sigmoid(t), 1 - torch.sigmoid(t)), "sign"),
-    (check.g_slopes, lambda t: (-F.softplus(t), F.softplus(-t)), "losses themselves"),
-    (check.g_slopes, lambda t: (-1 / (1 - torch.sigmoid(t)), -1 / torch.sigmoid(t)), "by s(l)"),
-    (check.g_slopes, lambda t: (-torch.sigmoid(t), -torch.sigmoid(t)), "both are the same"),
-    (check.g_slopes, lambda t: (-t.exp() / (1 + t.exp()), -1 / (1 + t.exp())), "not finite"),
-    (check.g_slopes, lambda t: (-torch.sigmoid(t), 0 * t - 0.5), "second slope"),
-    (check.g_slopes, lambda t: (0 * t - 0.5, torch.sigmoid(t) - 1), "first slope"),
-    (check.g_slopes, lambda t: -torch.sigmoid(t), "two tensors"),
-    (check.g_slopes, lambda t: ((-torch.sigmoid(t)).tolist(), -torch.sigmoid(-t)), "list"),
+    (check.lazy_weight, lambda step, gamma, every: gamma / 2, "in every step"),
+    (check.lazy_weight, lambda step, gamma, every: 0.0, "never taken"),
+    (check.lazy_weight, lambda step, gamma, every: lazy(step, gamma, every) / every, "not made up for"),
+    (check.lazy_weight, lambda step, gamma, every: 2 * lazy(step, gamma, every), "not halved"),
+    (check.lazy_weight, lambda step, gamma, every: lazy(step, gamma, every) * every, "on average"),
+    (check.lazy_weight, lambda step, gamma, every: (step % every != 0) * every * gamma / 2, "turn the condition"),
+    (check.lazy_weight, lambda step, gamma, every: (step <= 4) * every * gamma / 2, "apart and alike"),
+    (check.lazy_weight, lambda step, gamma, every: [gamma], "list"),
     (check.average_weights, lambda s, f, d: average(s, f, 1 - d), "belongs to the slow one"),
     (check.average_weights, lambda s, f, d: average(s, f, d, a=1), "not multiplied by decay"),
     (check.average_weights, lambda s, f, d: average(s, f, d, b=1), "not multiplied by 1 - decay"),

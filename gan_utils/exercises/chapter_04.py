@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..losses import logistic_d_loss
 from ..metrics import frechet_distance
 from ..models import mlp
 from ..runtime import seeded
-from . import checker, expect
+from . import checker, expect, number
 
 
 @checker
@@ -121,31 +120,24 @@ def _after_step(D: nn.Module, G: nn.Module, x: Tensor, z: Tensor, kind: str) -> 
 
 
 @checker
-def g_slopes(answer: Callable[[Tensor], tuple[Tensor, Tensor]]) -> str:
-    """`g_slopes(logits)`: the slopes of log(1 - s(l)) and of -log s(l), each of the logits' shape."""
-    g = seeded(45)
-    for scale in (3.0, 100.0):
-        logits = scale * torch.randn(50, generator=g)
-        pair = answer(logits.clone())
-        ok = isinstance(pair, (tuple, list)) and len(pair) == 2
-        expect(ok, f"got {type(pair).__name__}, needs two tensors: minimax first, non-saturating second")
-        first, second = (_tensor(part, logits.shape) for part in pair)
-        finite = torch.isfinite(first).all() and torch.isfinite(second).all()
-        s = torch.sigmoid(logits)
-        if scale == 3.0:
-            swapped = _close(first, s - 1) and _close(second, -s)
-            expect(not swapped, "the two are swapped: the minimax slope comes first")
-            uphill = _close(first, s) or _close(second, 1 - s)
-            expect(not uphill, "a sign is wrong: both losses fall as the logit rises, both slopes are negative")
-            values = _close(first, F.logsigmoid(-logits)) or _close(second, -F.logsigmoid(logits))
-            expect(not values, "these are the losses themselves: take their derivatives by the logit")
-            by_s = _close(first, -1 / (1 - s)) or _close(second, -1 / s)
-            expect(not by_s, "these are derivatives by s(l): by the logit they are s(l) (1 - s(l)) times that")
-            expect(not _close(first, second), "both are the same: they agree at the logit 0 only")
-        expect(finite, f"not finite for logits near {scale:.0f}: use torch.sigmoid instead of exp")
-        expect(_close(first, -s), "the first slope is off: d/dl log(1 - s(l)) at l = 0 must be -1/2")
-        expect(_close(second, s - 1), "the second slope is off: d/dl -log s(l) at l = 0 must be -1/2")
-    return "Right: -s(l) vanishes where D is sure of a fake, s(l) - 1 does not."
+def lazy_weight(answer: Callable[[int, float, int], float]) -> str:
+    """`lazy_weight(step, gamma, every)`: what the bare R1 penalty is multiplied by in this step of D, from 1."""
+    for gamma, every in ((0.3, 8), (10.0, 16), (2.0, 1)):
+        weights = [number(answer(step, gamma, every)) for step in range(1, 4 * every + 1)]
+        expect(all(map(math.isfinite, weights)), "a weight is not finite")
+        due = [step for step, weight in enumerate(weights, 1) if weight]
+        expect(due, "the penalty is never taken: which remainder tells that a step is due?")
+        many = every > 1 and len(due) == len(weights)
+        expect(not many, f"the penalty is taken in every step: of {every} steps it is due in one")
+        most = every > 1 and len(due) == len(weights) - 4
+        expect(not most, "the penalty is taken in all steps but those that are due: turn the condition round")
+        mean, half = sum(weights) / len(weights), gamma / 2
+        expect(every == 1 or not _near(mean, half / every), f"it is rare, and not made up for: times {every} when due")
+        expect(not _near(mean, gamma), "gamma is not halved: R1 enters as gamma / 2 times the penalty")
+        expect(_near(mean, half), f"on average the weight is {mean:.3g}, expected gamma / 2 = {half:.3g}")
+        steady = all(b - a == every for a, b in zip(due, due[1:], strict=False))
+        expect(steady and len(set(weights)) <= 2, f"the steps that are due are not {every} apart and alike")
+    return "Right: rare and strong, and on average gamma / 2 as before."
 
 
 @checker
