@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import gan_utils as gu
-from gan_utils import batched
+from gan_utils import batched, recipes
 from gan_utils.recipes import Run
 
 from .baselines import CRITIC_STEPS, classic_loop, classic_steps, course_pair, course_steps
@@ -59,7 +59,7 @@ def collect(loop: Iterator, count: int) -> float:
 
 
 def classic() -> list[dict]:
-    """The classic loop for 20 epochs against the recipe mnist-conv, to the distance that the loop ends with."""
+    """The classic loop for 20 epochs against the recipe mnist-dcgan, to the distance that the loop ends with."""
     curve: list[tuple[int, float, float]] = []
     _, seconds, steps = classic_loop(
         EPOCHS, after_epoch=lambda epoch, G, spent: curve.append((epoch, spent, frechet_of(G, 100)))
@@ -88,17 +88,21 @@ def classic() -> list[dict]:
     best, worst, middle = min(ours), max(ours), statistics.median(ours)
     return [
         {"name": "classic loop, 20 epochs", "seconds": seconds, "frechet": target},
-        {"name": "mnist-conv to the same distance", "seconds": middle, "range": [best, worst]},
+        {"name": "mnist-dcgan to the same distance", "seconds": middle, "range": [best, worst]},
         {"name": "time of the classic loop over ours", "ratio": ratio, "steps": took, "frechet": times},
     ]
 
 
-def reach(target: float, seed: int, *, recipe: str = "mnist-conv", every: int = 10) -> tuple[int, float, float]:
+def reach(target: float, seed: int, *, recipe: str = "mnist-dcgan", every: int = 10) -> tuple[int, float, float]:
     """Steps, training seconds and distance when a fresh run of the recipe first scores `target` or less.
 
-    Scored on 10,000 samples as the loop is, each 10 steps; the scoring is not counted, as for the loop.
+    Scored on 10,000 samples as the loop is, each 10 steps; the scoring is not counted, as for the loop, nor is the
+    reading of the images. What the recipe does to them before its first step, such as clustering, is.
     """
-    run, spent = Run(recipe, seed=seed), 0.0
+    gu.load_mnist("train"), recipes._digit_clusters.cache_clear()
+    start = time.perf_counter()
+    run = Run(recipe, seed=seed)
+    spent = time.perf_counter() - start
     while True:
         start = time.perf_counter()
         run.train(steps=every, **SILENT)

@@ -49,7 +49,7 @@ def test_seeds_decide_the_run():
 
 def test_lazy_penalty_comes_each_eighth_step(monkeypatch):
     """R1 is called on D updates 0, 8, 16 and enters with gamma / 2 times 8."""
-    run, calls = Run("mnist-conv"), []
+    run, calls = Run("mnist-dcgan"), []
 
     def counted(D, x):
         calls.append(run.d_updates - 1)
@@ -76,29 +76,36 @@ def test_learning_rate_halves_at_lr_half():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_recorded_steps_are_the_steps(name, monkeypatch):
-    """12 steps played back as CUDA graphs against 12 that are not: same random numbers, rates, penalties, networks."""
+    """12 steps, of which 9 are played back, against 12 that are not: same random numbers, rates, penalties, networks.
+
+    At small rates, so that the rounding of kernels that add in any order does not grow from step to step.
+    """
+    calm = {"lr_g": 1e-5, "lr_d": 1e-5, "penalty_every": 1}
+    monkeypatch.setitem(RECIPES, name, dataclasses.replace(RECIPES[name], **calm))
     graphs = Run(name, device="cuda")
     graphs.train(steps=12, **QUICK)
     monkeypatch.setattr(recipes, "recorded", lambda step, *_: step)
     plain = Run(name, device="cuda")
     plain.train(steps=12, **QUICK)
     for loss in ("d_loss", "g_loss"):
-        assert graphs.history[loss] == pytest.approx(plain.history[loss], rel=1e-2, abs=1e-3)
+        assert graphs.history[loss] == pytest.approx(plain.history[loss], rel=1e-3, abs=1e-4)
     assert torch.equal(graphs.stream.get_state(), plain.stream.get_state())
     assert float(graphs.opt_d.param_groups[0]["lr"]) == float(plain.opt_d.param_groups[0]["lr"])
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_a_run_on_cuda_is_saved_and_goes_on(tmp_path):
+def test_a_run_on_cuda_is_saved_and_goes_on(tmp_path, monkeypatch):
     """After 12 steps and a file, 8 more, against 20 in one go. The CPU's random numbers are others: refused there."""
-    whole, part = Run("mnist-wgan-gp", device="cuda"), Run("mnist-wgan-gp", device="cuda")
+    name = "mnist-wgan-gp"
+    monkeypatch.setitem(RECIPES, name, dataclasses.replace(RECIPES[name], lr_g=1e-5, lr_d=1e-5))
+    whole, part = Run(name, device="cuda"), Run(name, device="cuda")
     whole.train(steps=20, **QUICK)
     part.train(steps=12, **QUICK)
     again = Run.load(part.save(tmp_path / "run.safetensors"), device="cuda")
     again.train(steps=8, **QUICK)
+    assert again.history["d_loss"] == pytest.approx(whole.history["d_loss"], rel=1e-3, abs=1e-4)
     assert part.measure(100)["frechet"] == pytest.approx(gu.frechet_digits(part.sample(100, seed=0).cpu()), rel=1e-2)
-    assert again.history["d_loss"] == pytest.approx(whole.history["d_loss"], rel=2e-2, abs=2e-3)
     with pytest.raises(ValueError, match="was trained on cuda, and this is cpu: name that device to resume it"):
         Run.load(tmp_path / "run.safetensors", device="cpu")
 
@@ -128,9 +135,9 @@ def test_unknown_recipe():
         Run("mnist_conv")
 
 
-def test_mnist_conv_learns_quickly():
+def test_mnist_dcgan_learns_quickly():
     """60 steps from noise near 200 to below the classic loop's final 33; seen over 3 seeds 24 to 33; bar 60."""
-    run = Run("mnist-conv", seed=1)
+    run = Run("mnist-dcgan", seed=1)
     start = gu.frechet_digits(run.sample(1000, seed=0))
     run.train(steps=60, **QUICK)
     assert gu.frechet_digits(run.sample(1000, seed=0)) < min(60, start / 2)
@@ -138,7 +145,7 @@ def test_mnist_conv_learns_quickly():
 
 @pytest.mark.parametrize(
     ("name", "times", "megabytes"),
-    [("mnist-conv", 25, 1.5), ("mnist-conditional", 3, 1.5), ("mnist-clusters", 10, 2.5)],
+    [("mnist-dcgan", 25, 1.5), ("mnist-conv", 5, 1.5), ("mnist-conditional", 3, 1.5)],
 )
 def test_shipped_generators_are_as_good_as_their_headers_say(name, times, megabytes):
     """Measured again: what the header states, and within so many times the floor; the conditional one obeys."""
@@ -262,7 +269,7 @@ def test_labels_are_given_and_made(conditional, tmp_path, capsys):
         assert main(["sample", path, "--n", "12", "--seed", "5", "--out", str(tmp_path / "s.npz"), *wanted]) == 0
         file = np.load(tmp_path / "s.npz")
         assert file["y"].tolist() == expected and file["y"].dtype == np.int64
-        z = gu.gaussian_noise(12, 64, generator=gu.seeded(5))
+        z = gu.gaussian_noise(12, run.recipe.latent_dim, generator=gu.seeded(5))
         with torch.no_grad():
             x = run.average.module(z, torch.tensor(expected))
         torch.testing.assert_close(torch.from_numpy(file["x"]), x[:, 0])
@@ -332,7 +339,7 @@ def test_clusters_come_as_often_as_in_the_data_and_no_label_is_read(monkeypatch)
     """100 groups of like digits. Within one, a digit is nearer to the mean than any is to the mean of all: k-means
     explains at least half of the variance that it sees. D and G are told them; afterwards G needs noise alone.
     """
-    run, seen = Run("mnist-clusters"), {}
+    run, seen = Run("mnist-conv"), {}
     images, found = gu.load_mnist("train")[0], recipes._digit_clusters()
     counts = torch.bincount(found, minlength=100)
     assert len(counts) == 100 and counts.min() > 100
