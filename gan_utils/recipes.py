@@ -78,6 +78,7 @@ def _any_of(x: Tensor, y: Tensor) -> Draw:
     return draw
 
 
+@functools.cache
 def _mnist_clusters(device: torch.device) -> Draw:
     """As `_mnist`, with a digit's cluster in the place of its label."""
     return _any_of(load_mnist("train", device=device)[0], _digit_clusters().to(device))
