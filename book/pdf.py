@@ -107,6 +107,8 @@ def make(page, site, target, parts):
         writer.append(pdf)
     turn_links(writer, first, site)
     number_pages(page, writer)
+    for sheet in writer.pages:
+        sheet.compress_content_streams()  # laid over another, a sheet is written in full
     writer.compress_identical_objects()
     writer.write(target)
     return len(writer.pages)

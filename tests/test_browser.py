@@ -21,6 +21,8 @@ pytestmark = pytest.mark.browser
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 PAPER = {"width": 657, "height": 980}  # the text of an A4 sheet, 174 mm wide, in pixels of 1/96 inch
 LARGEST = 1_000_000  # bytes that a page may load, compressed
+CUT = """() => [...document.querySelectorAll(".bd-article *")].filter((e) =>
+    e.scrollWidth > e.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(e).overflowX)).map((e) => e.className)"""
 PRESSED = (".woff2", ".png", ".webp", ".jpg")  # gzip would gain nothing
 EXPLORER = ".gan-explorer"
 
@@ -167,11 +169,22 @@ def test_axe_would_find_a_fault(browser):
             assert [name for name, _ in axe_faults(visit, {"include": [place]}, COLOURS)] == ["color-contrast"], place
 
 
-def test_every_page_loads_from_a_subfolder_of_a_server(browser, server):
+def test_every_page_loads_from_a_subfolder_of_a_server_and_fits_on_paper(browser, server):
+    """There, too, without a complaint; and on a sheet no demonstration is cut in two, and nothing at the right edge."""
     for page in pages():
         with Visit(browser, f"{server}/{relative(page)}") as visit:
             assert visit.complaints == [], relative(page)
             assert visit.foreign() == [], relative(page)
+            on_paper(visit)
+            tall = visit.page.locator(".gan-demo").evaluate_all("demos => demos.map(e => e.offsetHeight)")
+            assert all(height <= PAPER["height"] for height in tall), (relative(page), tall)
+            assert visit.page.evaluate(CUT) == [], f"{relative(page)} is cut at the right edge of the sheet"
+
+
+def on_paper(visit):
+    visit.page.set_viewport_size(PAPER)
+    visit.page.emulate_media(media="print")
+    visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
 
 
 def weight(visit):
@@ -350,23 +363,18 @@ def test_quiz_does_without_what_was_kept(browser, hurdle):
 
 def test_a_page_prints_whole(browser):
     """On paper: no navigation and no buttons, folds open but for the choices of the quiz, whose answers follow it;
-    nothing is wider than the sheet, and no demonstration is cut in two that fits on one."""
+    and no demonstration begins at the foot of a sheet to end on the next."""
     page = quiz_page()
     with Visit(browser, page.as_uri()) as visit:
-        visit.page.set_viewport_size(PAPER)
-        visit.page.emulate_media(media="print")
-        visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        on_paper(visit)
         shown = visit.page.evaluate("""() => [...document.querySelectorAll(
             "nav, .bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article, .prev-next-footer, .quiz-result, "
-            + ".gan-demo button, .copybtn")].filter((e) => e.checkVisibility()).map((e) => e.className)""")
+            + ".gan-demo button:not(:has(canvas, img)), .copybtn")]
+            .filter((e) => e.checkVisibility()).map((e) => e.className)""")
         assert shown == []
         assert visit.page.locator("details:not(.quiz-choice):not([open]), .quiz-choice[open]").count() == 0
         choices = visit.page.locator("details.quiz-choice").count()
         assert visit.page.locator(".quiz-answers p").count() == choices + 1
-        wide = visit.page.evaluate("""() => [...document.querySelectorAll(".bd-article *")].filter((e) =>
-            e.scrollWidth > e.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(e).overflowX))
-            .map((e) => e.className)""")
-        assert wide == [], "cut at the right edge of the sheet"
         fading = visit.page.evaluate("""() => [...document.querySelectorAll("details[open] > *")].filter((e) =>
             getComputedStyle(e).animationName !== "none" || getComputedStyle(e).opacity !== "1").length""")
         assert fading == 0, "a solution would be printed half-way in"
@@ -384,26 +392,38 @@ def test_a_page_prints_whole(browser):
 
 
 def test_the_pdf_has_bookmarks_numbers_and_links(browser, tmp_path):
-    """Two pages of the book, printed and joined as `make pdf` does with all."""
+    """Four pages of the book, printed and joined as `make pdf` does with all."""
     spec = importlib.util.spec_from_file_location("pdf", ROOT / "book" / "pdf.py")
     pdf = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(pdf)
-    parts = [("", ["book/index"]), ("Reference", ["book/how-to-read"])]
+    parts = [("", ["book/index"]), ("Read", ["book/how-to-read", "book/which-chapter"]), ("Play", ["book/laboratory"])]
     with Visit(browser, "about:blank") as visit:
         count = pdf.make(visit.page, site(), tmp_path / "book.pdf", parts)
     reader = PdfReader(tmp_path / "book.pdf")
     assert len(reader.pages) == count >= 3
     assert [mark.title for mark in reader.outline if not isinstance(mark, list)] == \
-        ["Hands-on GANs", "How to read this book"]
+        ["Hands-on GANs", "How to read this book", "Which chapter for which question", "The laboratory"]
     contents = reader.pages[0].extract_text()
     number = int(re.search(r"How to read this book\s+(\d+)", contents)[1])
     assert "How to read this book" in reader.pages[number - 1].extract_text()
     assert reader.pages[number - 1].extract_text().strip().endswith(str(number)), "the sheet bears its number"
     actions = [note.get_object().get("/A", {}) for note in reader.pages[0]["/Annots"]]
-    assert [action["/S"] for action in actions] == ["/GoTo", "/GoTo"]
+    assert [action["/S"] for action in actions] == ["/GoTo"] * 4
     addresses = [str(note.get_object().get("/A", {}).get("/URI", "")) for sheet in reader.pages
                  for note in sheet.get("/Annots", ())]
     assert not [address for address in addresses if address.startswith("file:")]
+    starts = [int(n) for n in re.findall(r"\s(\d+)$", contents, re.MULTILINE)][:4]
+    for number in set(range(2, count)) - {first - 1 for first in starts}:
+        sheet = reader.pages[number - 1]
+        assert lowest(sheet) < sheet.mediabox.height / 2, f"the lower half of sheet {number} is empty"
+    assert (tmp_path / "book.pdf").stat().st_size < 100_000 * count
+
+
+def lowest(sheet):
+    """Distance of the lowest line of text from the foot of the sheet, in points; its number does not count."""
+    heights = []
+    sheet.extract_text(visitor_text=lambda text, cm, tm, *_: text.strip() and heights.append(tm[5] * cm[3] + cm[5]))
+    return min(height for height in heights if height > 50)
 
 
 # ------------------------------------------------------------------ finding one's way

@@ -293,6 +293,17 @@ def test_a_reader_plays_through_some_cases(visit):
 
 
 @pytest.mark.browser
+def test_letters_are_of_one_size(visit):
+    """A picture that stands alone is no larger than its neighbours, on a wide screen too: the letters in it grow with
+    it. The page sets the size of the text; 12 units of 330 are 12.8 pixels in a picture of 22rem."""
+    page = visit(widgets.Clinic().to_html(), viewport={"width": 1280, "height": 900})
+    choose(page, next(iter(clinic.CASES)))
+    sizes = page.locator(".stage svg[role=img]").evaluate_all("all => all.map(e => 12 * e.clientWidth / 330)")
+    assert len(sizes) == 5
+    assert 9 < min(sizes) <= max(sizes) < 13, sizes
+
+
+@pytest.mark.browser
 def test_every_case_shows_and_answers(visit):
     page = visit(widgets.Clinic().to_html())
     for name in clinic.CASES:

@@ -10,7 +10,7 @@ const CSS = `
 .gan-clinic .name { margin: .9rem 0 .2rem; font-size: 1.1rem; font-weight: 650; }
 .gan-clinic .stage { display: grid; gap: .4rem 1rem; margin-top: .5rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)); }
-.gan-clinic figure { margin: 0; min-width: 0; }
+.gan-demo.gan-clinic figure { margin: 0; padding: 0; min-width: 0; max-width: 22rem; }
 .gan-clinic figure p { font-size: .87em; font-weight: 600; }
 .gan-clinic figure svg { display: block; width: 100%; height: auto; }
 .gan-clinic figure img { display: block; width: 100%; max-width: 14rem; image-rendering: pixelated; }
@@ -20,7 +20,7 @@ const CSS = `
 .gan-clinic .keys svg { display: inline-block; width: 1.9em; height: .7em; margin-right: .35em; }
 .gan-clinic fieldset { border: 0; border-top: 2px solid var(--line); margin: .8rem 0 0; padding: .4rem 0 0;
   min-width: 0; }
-.gan-clinic legend { padding: 0; font-weight: 650; float: left; width: 100%; margin-bottom: .2rem; }
+.gan-clinic legend { padding: 0; font-size: 1.05rem; font-weight: 650; float: left; width: 100%; margin-bottom: .2rem; }
 .gan-clinic .choice { display: flex; gap: .6rem; align-items: baseline; padding: .3rem .5rem; min-height: 2rem;
   border-radius: .4rem; cursor: pointer; clear: both; }
 .gan-clinic .choice:hover { background: var(--wash); }
