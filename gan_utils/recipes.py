@@ -321,7 +321,7 @@ RECIPES = {
     ),
     "mnist-conditional": _CONDITIONAL,
     "letters": replace(_CONDITIONAL, task="letters", classes=len(LETTERS)),
-    # without labels rare shapes die out at the digits' settings: here D is wider, leads, and is held ten times as firmly
+    # without labels rare shapes die out at the digits' settings: here D is wider, leads, and is held far more firmly
     "letters-unlabelled": replace(
         _DCGAN,
         task="letters",
