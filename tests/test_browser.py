@@ -23,13 +23,21 @@ PAPER = {"width": 657, "height": 980}  # the text of an A4 sheet, 174 mm wide, i
 LARGEST = 1_000_000  # bytes that a page may load, compressed
 CUT = """() => [...document.querySelectorAll(".bd-article *")].filter((e) =>
     e.scrollWidth > e.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(e).overflowX)).map((e) => e.className)"""
+PAINTED = """() => new Promise((done) => {
+  new PerformanceObserver((list) => done(list.getEntries()[0].name)).observe({ type: "paint", buffered: true });
+})"""
 PRESSED = (".woff2", ".png", ".webp", ".jpg")  # gzip would gain nothing
 EXPLORER = ".gan-explorer"
 
 
+# What a strict host may allow: nothing that comes from elsewhere, and no text turned into code.
+POLICY = ("default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; font-src 'self'; "
+          "img-src 'self' data:; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'self'")
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """The site served from a subfolder, as a project's page is, not from the root."""
+    """The site served from a subfolder, as a project's page is, not from the root; under a strict content policy."""
     folder = tmp_path_factory.mktemp("www")
     shutil.copytree(site(), folder / "some" / "book")
     handler = functools.partial(Quiet, directory=folder)
@@ -40,6 +48,10 @@ def server(tmp_path_factory):
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
+    def end_headers(self):
+        self.send_header("Content-Security-Policy", POLICY)
+        super().end_headers()
+
     def log_message(self, *args):
         pass
 
@@ -179,6 +191,20 @@ def test_every_page_loads_from_a_subfolder_of_a_server_and_fits_on_paper(browser
             tall = visit.page.locator(".gan-demo").evaluate_all("demos => demos.map(e => e.offsetHeight)")
             assert all(height <= PAPER["height"] for height in tall), (relative(page), tall)
             assert visit.page.evaluate(CUT) == [], f"{relative(page)} is cut at the right edge of the sheet"
+
+
+@pytest.mark.parametrize("name", ["book/index", "book/laboratory", "notebooks/04-gan-on-mnist"])
+def test_text_is_painted_before_any_script_has_come(browser, server, name):
+    """Every file of script is held back for ever, but the settings (300 bytes) that the page's own lines build on."""
+    with Visit(browser, "about:blank") as visit:
+        held = []
+        visit.page.route(re.compile(r"/_static/.*\.js|/searchindex\.js"),
+                         lambda route: route.continue_() if "documentation_options" in route.request.url
+                         else held.append(route.request.url))
+        visit.page.goto(f"{server}/{name}.html", wait_until="commit")
+        expect(visit.page.locator(".bd-article h1")).to_be_visible()
+        assert visit.page.evaluate(PAINTED) == "first-paint"
+        assert len(held) > 5
 
 
 def on_paper(visit):
