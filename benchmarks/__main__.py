@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import gan_utils as gu
 from gan_utils import batched, recipes
-from gan_utils.recipes import Run
+from gan_utils.recipes import RECIPES, Run
 
 from .baselines import CRITIC_STEPS, classic_loop, classic_steps, course_pair, course_steps
 from .twice import cheap_twice
@@ -329,8 +329,43 @@ def busy() -> list[dict]:
     ]
 
 
+def distances(seconds: float = 90.0) -> list[dict]:
+    """What the recipes of digits reach in 90 seconds, and how many times the floor that is: one seed each."""
+    floor, rows = gu.frechet_floor(10_000), []
+    for name in ("mnist-conv", "mnist-wgan-gp", "mnist-conditional"):
+        run = Run(name)
+        run.train(seconds=seconds, progress=False)
+        figures = run.measure(10_000)
+        rows.append({"name": name, "steps": run.history.steps, **figures, "times_floor": figures["frechet"] / floor})
+    return rows
+
+
+def graphs() -> list[dict]:
+    """On CUDA, milliseconds of a step of each recipe: as plain calls, and as recorded graphs."""
+    if not torch.cuda.is_available():
+        return []
+    rows = []
+    for name in RECIPES:
+        plain, played = (statistics.median(_cuda_step_ms(name, plain=p) for _ in range(3)) for p in (True, False))
+        rows.append({"name": name, "plain_ms": plain, "graph_ms": played, "ratio": plain / played})
+    return rows
+
+
+def _cuda_step_ms(name: str, *, plain: bool, steps: int = 200) -> float:
+    run = Run(name, device="cuda")
+    updates = (run._update_d, run._update_g) if plain else (run._d_step, run._g_step)
+    for i in range(40 + steps):
+        if i == 40:  # recorded and warm
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+        updates[0](**({"penalised": i % run.recipe.penalty_every == 0} if plain else {})), updates[1]()
+    torch.cuda.synchronize()
+    return 1e3 * (time.perf_counter() - start) / steps
+
+
 BENCHMARKS = {
     "import": import_time,
+    "graphs": graphs,
     "steps": steps,
     "matmul": matmul,
     "busy": busy,
@@ -339,6 +374,7 @@ BENCHMARKS = {
     "wgan": wgan,
     "classic": classic,
     "course": course,
+    "distances": distances,
 }
 
 
@@ -349,7 +385,8 @@ def main() -> None:
     arguments = parser.parse_args()
     for unknown in set(arguments.names) - set(BENCHMARKS):
         sys.exit(f"benchmarks: no benchmark called {unknown!r}: use one of {', '.join(BENCHMARKS)}")
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    machine = f"{os.cpu_count()} cores, {device}, torch {torch.__version__.split('+')[0]}"
     print(machine)
     for name in arguments.names or BENCHMARKS:
         for row in BENCHMARKS[name]():

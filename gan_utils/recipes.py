@@ -284,7 +284,7 @@ _CONV = replace(
     clusters=CLUSTERS,
 )
 _CONDITIONAL = replace(
-    _DCGAN, generator="conditional_generator", discriminator="conditional_discriminator", classes=10
+    _DCGAN, generator="conditional_generator", discriminator="conditional_discriminator", latent_dim=16, classes=10
 )
 RECIPES = {
     "gaussian-1d": Recipe(
@@ -322,7 +322,7 @@ RECIPES = {
         penalty_every=4,
     ),
     "mnist-conditional": _CONDITIONAL,
-    "letters": replace(_CONDITIONAL, task="letters", classes=len(LETTERS)),
+    "letters": replace(_CONDITIONAL, task="letters", latent_dim=64, classes=len(LETTERS)),
     # without labels rare shapes die out at the digits' settings: here D is wider, leads, and is held far more firmly
     "letters-unlabelled": replace(
         _DCGAN,

@@ -115,7 +115,7 @@ def test_samples_come_from_the_averaged_generator_and_their_seed(tmp_path):
     run.train(steps=3, **QUICK)
     x = run.sample(5, seed=1)
     assert torch.equal(x, run.sample(5, seed=1)) and not torch.equal(x, run.sample(5, seed=2))
-    z = gu.gaussian_noise(5, 64, generator=gu.seeded(1))
+    z = gu.gaussian_noise(5, run.recipe.latent_dim, generator=gu.seeded(1))
     assert torch.equal(x, run.average.module(z))
     G, header = gu.load_generator(run.save(tmp_path / "run.safetensors"))
     assert torch.equal(x, sample(G, header, 5, seed=1)) and header["steps"] == 3
@@ -697,12 +697,12 @@ def test_the_audit_of_held_out_digits_says_that_they_are_digits():
 
 
 def test_evaluate_sets_every_figure_beside_its_perfect_value(capsys):
-    assert main(["evaluate", "mnist-conv", "--n", "300", "--json"]) == 0
+    assert main(["evaluate", "mnist-dcgan", "--n", "300", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     names = {"frechet", "kernel", "score", "precision", "recall", "density", "coverage", "class_tv"}
     assert names | {f"{name}_perfect" for name in names} == found.keys() - {"n", "seed"}
     assert found["frechet"] > found["frechet_perfect"] and found["coverage"] <= found["coverage_perfect"] + 0.05
-    assert main(["evaluate", "mnist-conv", "--n", "300"]) == 0
+    assert main(["evaluate", "mnist-dcgan", "--n", "300"]) == 0
     assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]} == names
 
 
