@@ -112,7 +112,8 @@ def test_sound_steps_are_those_of_the_package():
     for _ in range(10):
         losses = here.d_step(), here.g_step()
         x, z = there.real(there.batch), there.noise(there.batch)
-        d = gu.d_step(there.G, there.D, there.opt_d, x, z, gu.non_saturating, lambda x, _: there.penalty(x))
+        d = gu.d_step(there.G, there.D, there.opt_d, x, z, gu.non_saturating,
+                      lambda x, _: 0.5 * there.r1_gamma * gu.r1_penalty(there.D, x))
         g = gu.g_step(there.G, there.D, there.opt_g, there.noise(there.batch), gu.non_saturating)
         torch.testing.assert_close(losses, (d["d_loss"], g["g_loss"]), rtol=1e-4, atol=1e-5)
     for a, b in zip(here.G.parameters(), there.G.parameters(), strict=True):

@@ -1,6 +1,7 @@
 """The critic in the plane: its JavaScript against gan_utils and scipy, its state, and a reader's hands."""
 
 import functools
+import math
 import re
 
 import node
@@ -120,6 +121,8 @@ def test_level_lines_lie_on_the_level(in_node):
     assert len(got["ends"]) > 8 and got["path"] == ""
     for column, row in got["ends"]:
         assert 2 * column + row == pytest.approx(7.5)
+    pairs = zip(got["ends"][::2], got["ends"][1::2], strict=True)
+    assert sum(math.dist(a, b) for a, b in pairs) == pytest.approx(math.hypot(3.75, 7.5)), "the whole of the line"
 
 
 # ------------------------------------------------------------------------------- in Python

@@ -1,5 +1,6 @@
 """Networks: shapes, sizes known from arithmetic, initial law, no dependence between samples where none may be."""
 
+import functools
 import math
 
 import pytest
@@ -212,7 +213,8 @@ def test_class_vectors_are_about_as_long_as_one_and_come_from_the_stream(width):
     assert all(torch.equal(v, twin.state_dict()[k]) for k, v in D.state_dict().items())
 
 
-@pytest.mark.parametrize("build", [gu.conditional_generator, gu.conditional_discriminator])
+@pytest.mark.parametrize("build", [gu.conditional_generator, gu.conditional_discriminator,
+                                   functools.partial(gu.clustered_generator, clusters=3)])
 def test_conditional_networks_are_drawn_from_their_stream(build):
     """Equal seeds, equal weights, class vectors included; another seed, others in every weight."""
     first, again, other = (list(build(generator=gu.seeded(seed)).parameters()) for seed in (0, 0, 1))

@@ -26,6 +26,7 @@ const ARITHMETIC_CSS = `
 .gan-arithmetic .sum b { font-size: 1.3rem; text-align: center; }
 .gan-arithmetic .slot, .gan-arithmetic .tile { padding: .25rem; min-height: 0; line-height: 1.15;
   text-align: center; font-size: .8em; overflow-wrap: anywhere; }
+.gan-arithmetic .slot { padding: .25rem .1rem; font-size: .74em; }
 .gan-arithmetic .slot[aria-pressed=true] { border-color: var(--a); box-shadow: 0 0 0 2px var(--a); }
 .gan-arithmetic .slot.over { border-color: var(--b); box-shadow: 0 0 0 3px var(--b); }
 .gan-arithmetic .parts { display: flex; flex-wrap: wrap; gap: .8rem 1.6rem; }
