@@ -81,17 +81,25 @@ HEADS = {
 
 def main() -> None:
     rows = newest([json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()])
+    costs = [row for row in rows if row["benchmark"] == "scaling"]
+    if costs:
+        draw(costs)
+    gu.write_atomic(PAGE, text(rows).encode())
+    print(f"{PAGE.name}: {len(rows)} figures")
+
+
+def text(rows: list[dict]) -> str:
+    """The page, in Markdown."""
     parts = [INTRODUCTION]
     for benchmark, (heading, what) in SECTIONS.items():
         mine = [row for row in rows if row["benchmark"] == benchmark]
-        if mine:
-            machines = ", ".join(dict.fromkeys(row["machine"] for row in mine))
-            parts += [f"## {heading}", what, table(mine), f"On {machines}: `python -m benchmarks {benchmark}`."]
-            if benchmark == "scaling":
-                draw(mine)
-                parts.append(f"![Three plots on logarithmic axes: {described(mine)}.](_static/{PLOT.name})")
-    gu.write_atomic(PAGE, ("\n\n".join(parts) + "\n").encode())
-    print(f"{PAGE.name}: {len(rows)} figures")
+        if not mine:
+            continue
+        machines = ", ".join(dict.fromkeys(row["machine"] for row in mine))
+        parts += [f"## {heading}", what, table(mine), f"On {machines}: `python -m benchmarks {benchmark}`."]
+        if benchmark == "scaling":
+            parts.append(f"![Three plots on logarithmic axes: {described(mine)}.](_static/{PLOT.name})")
+    return "\n\n".join(parts) + "\n"
 
 
 INTRODUCTION = """# Benchmarks

@@ -40,7 +40,7 @@ from .metrics import (
     wasserstein_1d,
 )
 from .penalties import gradient_penalty, r1_penalty
-from .runtime import check_count, check_labels, evaluating, pick_device, recorded, seeded
+from .runtime import as_cuda_graph, check_count, check_labels, evaluating, pick_device, seeded
 from .training import CHECK_EVERY, ExponentialAverage, History, Step, d_step, fit, g_step
 
 Labels = Tensor | None
@@ -511,7 +511,7 @@ class Run:
         }
         if self.device.type == "cpu" or self.ranks.world > 1:
             return updates
-        return {name: recorded(update, self.stream) for name, update in updates.items()}
+        return {name: as_cuda_graph(update, self.stream) for name, update in updates.items()}
 
     def _update_d(self, *, penalised: bool) -> dict[str, Tensor]:
         recipe, mine = self.recipe, self.ranks.mine

@@ -107,7 +107,9 @@ class Interrupt:
         self.asked = True
 
 
-def recorded(step: Callable[[], Mapping[str, Tensor]], *streams: torch.Generator) -> Callable[[], dict[str, Tensor]]:
+def as_cuda_graph(
+    step: Callable[[], Mapping[str, Tensor]], *streams: torch.Generator
+) -> Callable[[], dict[str, Tensor]]:
     """On CUDA: `step()` as a graph, recorded at its fourth call and then played back whole, without Python.
 
     A small step is hundreds of calls, and calling is most of its time on a large card. `step` has to do the same

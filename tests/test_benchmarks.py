@@ -1,13 +1,14 @@
 """The baselines measure what they say: the same data, the same networks, the same number of updates."""
 
 import copy
+import json
 import math
 
 import pytest
 import torch
 
 import gan_utils as gu
-from benchmarks import stacked_mnist
+from benchmarks import page, stacked_mnist
 from benchmarks.__main__ import BENCHMARKS, mlp_products, our_course_steps, reach, side_by_side
 from benchmarks.baselines import classic_loop, course_pair, course_steps, torchvision_mnist
 from benchmarks.twice import cheap_twice
@@ -46,6 +47,28 @@ def test_recorded_figures_are_whole():
     assert record["command"].split()[-1] in BENCHMARKS
     with pytest.raises(ValueError, match="no figures called 'nothing'"):
         gu.recorded("nothing")
+
+
+def test_steps_on_cuda_are_those_of_the_page():
+    """Chapter 11's record and the book's page have one source."""
+    steps = {row["name"]: row for row in page.newest(recorded_rows()) if row["benchmark"] == "graphs"}
+    for row in gu.recorded("steps-on-cuda")["steps"]:
+        assert {key: steps[row["name"]][key] for key in row} == row
+
+
+def recorded_rows() -> list[dict]:
+    return [json.loads(line) for line in page.RESULTS.read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_page_is_what_the_figures_make_of_it():
+    assert page.text(page.newest(recorded_rows())) == page.PAGE.read_text(encoding="utf-8")
+    assert {row["benchmark"] for row in recorded_rows()} <= page.SECTIONS.keys() == BENCHMARKS.keys()
+
+
+def test_of_one_figure_the_last_counts_and_a_missing_one_is_blank():
+    rows = [{"benchmark": "b", "machine": "m", "name": name, **more}
+            for name, more in (("x", {"ms": 1.0}), ("y", {"n": 1234}), ("x", {"ms": 2.5}))]
+    assert page.table(page.newest(rows)).splitlines()[2:] == ["| x | 2.5 |  |", "| y |  | 1,234 |"]
 
 
 def test_matrix_products_are_those_of_the_step():

@@ -84,7 +84,7 @@ def test_recorded_steps_are_the_steps(name, monkeypatch):
     monkeypatch.setitem(RECIPES, name, dataclasses.replace(RECIPES[name], **calm))
     graphs = Run(name, device="cuda")
     graphs.train(steps=12, **QUICK)
-    monkeypatch.setattr(recipes, "recorded", lambda step, *_: step)
+    monkeypatch.setattr(recipes, "as_cuda_graph", lambda step, *_: step)
     plain = Run(name, device="cuda")
     plain.train(steps=12, **QUICK)
     for loss in ("d_loss", "g_loss"):
