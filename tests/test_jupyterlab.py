@@ -33,10 +33,10 @@ IN_PYTHON = """async (expression) => {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Where the notebook lies."""
+def folder(request, tmp_path_factory):
+    """Where the notebook lies, of the CELLS of the module that asks."""
     folder = tmp_path_factory.mktemp("lab")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in request.module.CELLS])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, folder / "live.ipynb")
     return folder

@@ -712,20 +712,15 @@ def test_steps_a_second_are_reported(open_lab, record_property):
 
 # ----------------------------------------------------------------------------------------- JupyterLab
 
-lab = test_jupyterlab.lab  # a JupyterLab of its own, on a notebook of these cells
+folder, lab = test_jupyterlab.folder, test_jupyterlab.lab  # a JupyterLab of its own, on a notebook of these cells
 CELLS = (
     "from gan_utils.widgets import Laboratory\nlab = Laboratory('collapse', seed=2)\nlab",
     "lab.settings = {**lab.settings, 'width_g': 8}\nlab.playing = True\nprint('from Python:', lab.settings['width_g'])",
 )
 
 
-@pytest.fixture
-def cells(monkeypatch):
-    monkeypatch.setattr(test_jupyterlab, "CELLS", CELLS)
-
-
 @pytest.mark.browser
-def test_live_in_jupyterlab(browser, cells, lab):
+def test_live_in_jupyterlab(browser, lab):
     """Python sets a setting and starts it; the view follows, trains, and a key changes the setting in turn."""
     page = browser.new_context(viewport={"width": 1400, "height": 2400}).new_page()
     page.goto(f"{lab}/lab/tree/live.ipynb?reset")
