@@ -100,7 +100,7 @@ def reach(target: float, seed: int, *, recipe: str = "mnist-dcgan", every: int =
     Scored on 10,000 samples as the loop is, each 10 steps; the scoring is not counted, as for the loop, nor is the
     reading of the images. What the recipe does to them before its first step, such as clustering, is.
     """
-    recipes._mnist(torch.device("cpu")), recipes._mnist_clusters.cache_clear(), recipes._digit_clusters.cache_clear()
+    recipes._digits(torch.device("cpu")), recipes._digit_clusters.cache_clear()
     start = time.perf_counter()
     run = Run(recipe, seed=seed)
     spent = time.perf_counter() - start

@@ -63,9 +63,13 @@ class Task:
 
 
 @functools.cache  # one copy of the images for all runs and every measurement
+def _digits(device: torch.device) -> tuple[Tensor, Tensor]:
+    return load_mnist("train", device=device)
+
+
 def _mnist(device: torch.device) -> Draw:
     """Draws training digits."""
-    return _any_of(*load_mnist("train", device=device))
+    return _any_of(*_digits(device))
 
 
 def _any_of(x: Tensor, y: Tensor) -> Draw:
@@ -78,10 +82,9 @@ def _any_of(x: Tensor, y: Tensor) -> Draw:
     return draw
 
 
-@functools.cache
 def _mnist_clusters(device: torch.device) -> Draw:
     """As `_mnist`, with a digit's cluster in the place of its label."""
-    return _any_of(load_mnist("train", device=device)[0], _digit_clusters().to(device))
+    return _any_of(_digits(device)[0], _digit_clusters().to(device))
 
 
 @functools.cache
@@ -89,7 +92,7 @@ def _digit_clusters() -> Tensor:
     """Cluster of each training digit, (60000,) int64: k-means on their 40 principal components. No label is read."""
     from scipy.cluster.vq import kmeans2  # nothing else needs it
 
-    pixels = load_mnist("train")[0].flatten(1)
+    pixels = _digits(torch.device("cpu"))[0].flatten(1)
     components = torch.linalg.eigh(torch.cov(pixels.T)).eigenvectors[:, -40:]
     points, generator = (pixels @ components).numpy(), np.random.default_rng(0)
     return torch.from_numpy(kmeans2(points, CLUSTERS, iter=15, minit="points", seed=generator)[1]).long()
@@ -122,7 +125,7 @@ def _audit_digits(x: Tensor) -> dict[str, float]:
 @functools.cache
 def _audit_reference(n: int) -> tuple[Tensor, Tensor]:
     """Features of n training digits, and the share of each class among all of them."""
-    images, labels = load_mnist("train")
+    images, labels = _digits(torch.device("cpu"))
     return digit_features(_some(images, n)), class_histogram(labels)
 
 

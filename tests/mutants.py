@@ -988,8 +988,8 @@ FAULTS = [
     Fault("recipes", "self.G.shares.copy_(TASKS[recipe.task].shares())", "pass", "recipes:clusters_come"),
     Fault(
         "recipes",
-        'load_mnist("train", device=device)[0], _digit_clusters().to(device)',
-        '*load_mnist("train", device=device)',
+        "_digits(device)[0], _digit_clusters().to(device)",
+        "*_digits(device)",
         "recipes:clusters_come",
     ),
     Fault("recipes", "return self.classes or self.clusters", "return self.classes", "recipes:clusters_come"),

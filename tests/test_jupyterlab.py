@@ -127,12 +127,14 @@ def test_board_in_jupyterlab(live):
 def test_pad_in_jupyterlab(live):
     """A stroke is sought and found by the page, and the code comes back to Python."""
     pad = live.locator(".jp-OutputArea .gan-inversion")
-    pad.locator(".pad canvas").scroll_into_view_if_needed()
-    box = pad.locator(".pad canvas").bounding_box()
+    paper = pad.locator(".pad canvas")
+    paper.scroll_into_view_if_needed()
+    blank, box = paper.evaluate(PICTURE), paper.bounding_box()
     live.mouse.move(box["x"] + 60, box["y"] + 60)
     live.mouse.down()
     live.mouse.move(box["x"] + 150, box["y"] + 160, steps=5)
     live.mouse.up()
+    assert paper.evaluate(PICTURE) != blank
     pad.get_by_text("Found after 3 walks").first.wait_for(timeout=60_000)
     comes_to(live, "(len(pad.z), 0 < pad.error < pad.baseline, max(pad.target) > 0)", "(8, True, True)")
 
