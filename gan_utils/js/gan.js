@@ -100,6 +100,15 @@ export function initWeights(net, uniform) {
   return net;
 }
 
+/** Weights as text, float32 in base64, and back. */
+export function writeWeights(theta) {
+  const bytes = new Uint8Array(Float32Array.from(theta).buffer);
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+}
+export function readWeights(text) {
+  return new Float32Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+}
+
 /** Room for what a pass of up to `rows` samples leaves behind: activations `h`, and `d` for the way back. */
 export function makeTape(net, rows) {
   const room = () => net.sizes.map((size) => new Float64Array(rows * size));
@@ -461,30 +470,44 @@ export function wasserstein(one, other) {
 }
 
 /**
- * Jensen-Shannon divergence in nats of two samples (n, dim), of their shares in `cells` even cells a side over
- * [-reach, reach]; what lies outside counts in the cell at the edge.
+ * How many of n samples (n, dim) lie in each of `cells` even cells a side over [-reach, reach]; what lies outside
+ * counts in the cell at the edge.
  */
-export function cellDivergence(x, y, n, dim, reach, cells) {
-  const count = (sample) => {
-    const shares = new Float64Array(cells ** dim);
-    for (let s = 0; s < n; s++) {
-      let cell = 0;
-      for (let i = 0; i < dim; i++) {
-        const place = Math.floor(((sample[s * dim + i] + reach) / (2 * reach)) * cells);
-        cell = cell * cells + Math.min(cells - 1, Math.max(0, place));
-      }
-      shares[cell] += 1 / n;
+export function countCells(sample, n, dim, reach, cells) {
+  const counts = new Float64Array(cells ** dim);
+  for (let s = 0; s < n; s++) {
+    let cell = 0;
+    for (let i = 0; i < dim; i++) {
+      const place = Math.floor(((sample[s * dim + i] + reach) / (2 * reach)) * cells);
+      cell = cell * cells + Math.min(cells - 1, Math.max(0, place));
     }
-    return shares;
-  };
-  const [p, q] = [count(x), count(y)];
-  let sum = 0;
-  for (let k = 0; k < p.length; k++) {
-    const middle = (p[k] + q[k]) / 2;
-    if (p[k] > 0) sum += (p[k] / 2) * Math.log(p[k] / middle);
-    if (q[k] > 0) sum += (q[k] / 2) * Math.log(q[k] / middle);
+    counts[cell] += 1;
   }
-  return sum;
+  return counts;
+}
+
+/** Counts as shares of their sum, with `extra` of a count added to every cell. */
+export function sharesOf(counts, extra = 0) {
+  const sum = counts.reduce((a, b) => a + b, 0) + extra * counts.length;
+  return counts.map((count) => (count + extra) / sum);
+}
+
+/** KL(p || q) in nats; infinite where p has something that q lacks. */
+export function kullbackLeibler(p, q) {
+  return p.reduce((sum, share, k) => sum + (share > 0 ? share * Math.log(share / q[k]) : 0), 0);
+}
+
+/**
+ * Of two samples counted in cells, in nats: Jensen-Shannon as counted, and both Kullback-Leibler divergences with
+ * half a count more in every cell. Without that half they would be infinite as soon as one cell is empty in one
+ * sample alone. `kl` is KL(x || y), large where y misses what x has; `reverse_kl` is KL(y || x).
+ */
+export function cellDivergences(x, y) {
+  const [p, q] = [sharesOf(x), sharesOf(y)];
+  const middle = p.map((share, k) => (share + q[k]) / 2);
+  const [fullP, fullQ] = [sharesOf(x, 0.5), sharesOf(y, 0.5)];
+  return { jsd: (kullbackLeibler(p, middle) + kullbackLeibler(q, middle)) / 2,
+    kl: kullbackLeibler(fullP, fullQ), reverse_kl: kullbackLeibler(fullQ, fullP) };
 }
 
 /**
@@ -528,11 +551,13 @@ export function makeMeter(gan, n = 2000) {
   };
   const [real, second] = [sample(), sample()];
   const seen = projections(real, n, dim);
+  const cellsOf = (x) => countCells(x, n, dim, reach, cells);
+  const counted = cellsOf(real);
   const z = gan.noise(new Float64Array(n * settings.latent_dim), n, uniform, normal);
   const few = z.subarray(0, settings.batch_size * settings.latent_dim);
   const score = (x) => ({
     w1: wasserstein(projections(x, n, dim), seen),
-    jsd: cellDivergence(x, real, n, dim, reach, cells),
+    ...cellDivergences(counted, cellsOf(x)),
     ...qualityAndModes(x, n, law),
   });
   const measure = () => {
@@ -557,12 +582,17 @@ export function makeMeter(gan, n = 2000) {
 /**
  * A GAN that counts its steps: one step is `g_steps` updates of G with `d_steps` of D before them. `swings`
  * counts how often, in the newest thousand steps, the mean of the fakes went from beyond .75 on one side of the
- * data's to beyond .75 on the other; the laws on the line have mean 0.
+ * data's to beyond .75 on the other; the laws on the line have mean 0. With networks that were `kept`, { step, g, d },
+ * it goes on from them; batches are drawn from the seed's beginning, and optimisers start without a memory.
  */
-export function makeRun(settings, drawn) {
+export function makeRun(settings, drawn, kept = null) {
   const gan = makeGan(settings, drawn);
   const meter = makeMeter(gan);
-  const run = { gan, meter, steps: 0, d_updates: 0, g_updates: 0, losses: { d_loss: null, g_loss: null } };
+  if (kept) {
+    gan.G.theta.set(readWeights(kept.g));
+    gan.D.theta.set(readWeights(kept.d));
+  }
+  const run = { gan, meter, steps: kept?.step ?? 0, d_updates: 0, g_updates: 0, losses: { d_loss: null, g_loss: null } };
   let [side, turns] = [0, []];
   run.swings = () => turns.filter((step) => step > run.steps - 1000).length;
   run.d = () => {
@@ -584,6 +614,7 @@ export function makeRun(settings, drawn) {
     run.steps += 1;
   };
   run.measure = () => ({ step: run.steps, swings: run.swings(), ...meter.measure() });
+  run.keep = () => ({ step: run.steps, g: writeWeights(gan.G.theta), d: writeWeights(gan.D.theta) });
   return run;
 }
 
@@ -594,7 +625,7 @@ export function isKept(promise, measured) {
 }
 
 /** All that a worker needs to hear of the above. */
-export const KERNEL = [uniforms, normals, makeLaw, sampleLaw, makeNet, initWeights, makeTape, affine, forward, outer,
-  pullBack, backward, inputGradient, backwardThroughSlope, r1Penalty, gradientPenalty, makeLosses, meanCost,
-  makeOptimiser, makeGan, sortedDistance, projections, wasserstein, cellDivergence, qualityAndModes, makeMeter,
-  makeRun];
+export const KERNEL = [uniforms, normals, makeLaw, sampleLaw, makeNet, initWeights, writeWeights, readWeights,
+  makeTape, affine, forward, outer, pullBack, backward, inputGradient, backwardThroughSlope, r1Penalty,
+  gradientPenalty, makeLosses, meanCost, makeOptimiser, makeGan, sortedDistance, projections, wasserstein, countCells,
+  sharesOf, kullbackLeibler, cellDivergences, qualityAndModes, makeMeter, makeRun];

@@ -3,58 +3,76 @@
 // that carries a set-up, and the page.
 import { draw, frame, make, perFrame, prefersCalm, throttled } from "./common.js";
 import { KERNEL, isKept, makeLaw, makeRun, normals, sampleLaw, uniforms } from "./gan.js";
+import { NETWORKS_CSS, makeNetworks, makeUnfolder, mapNetworks, placeCodes, readFile, unfoldFrame,
+  writeFile } from "./networks.js";
 
 // ------------------------------------------------------------------------------------------ the driver
 
+/** D's answers on an even grid. D of packs is shown with partners from among the fakes, as the mean over four of them. */
+export function judgePlane({ settings, law, judge }, fakes) {
+  const { dim } = law;
+  const { packing } = settings;
+  const reach = dim === 1 ? 4 : 1.6;
+  const side = dim === 1 ? 161 : 33;
+  const place = (k) => -reach + (2 * reach * k) / (side - 1);
+  const partners = packing > 1 ? [0, 1, 2, 3] : [0];
+  const points = new Float64Array(side ** dim * partners.length * packing * dim);
+  let at = 0;
+  for (let p = 0; p < side ** dim; p++) {
+    for (const partner of partners) {
+      if (dim === 2) points[at++] = place(p % side);
+      points[at++] = dim === 2 ? -place(Math.floor(p / side)) : place(p); // rows from the top
+      for (let i = 0; i < (packing - 1) * dim; i++) points[at++] = fakes[partner * dim + i];
+    }
+  }
+  const surface = new Float32Array(side ** dim);
+  judge(points, side ** dim * partners.length).forEach((answer, k) => {
+    surface[Math.floor(k / partners.length)] += answer / partners.length;
+  });
+  return surface;
+}
+
+/** The net of noise: codes along lines of the first two numbers, the others at 0; 41 codes a line. */
+export function webCodes({ noise, latent_dim: latent }) {
+  const far = noise === "uniform" ? 1 : 2.2;
+  const turns = latent === 1 ? [0] : [-1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1];
+  const codes = [];
+  for (const across of latent === 1 ? [true] : [true, false]) {
+    for (const turn of turns) {
+      for (let k = 0; k <= 40; k++) {
+        const pair = [far * (k / 20 - 1), far * turn];
+        const code = Array(latent).fill(0);
+        [code[0], code[1]] = across || latent === 1 ? pair : [pair[1], pair[0]];
+        codes.push(...code.slice(0, latent));
+      }
+    }
+  }
+  return Float64Array.from(codes);
+}
+
 /**
- * Everything that a picture of the run needs: fakes, the pull on the first of them, D's answers on an even grid,
- * the net of noise. D of packs is shown with partners from among the fakes, as the mean over four of them.
+ * Everything that a picture of the run needs: fakes, and as asked for the pull on the first of them, D's answers,
+ * the net of noise, where both lie before G has moved them, and the networks.
  */
 export function portray(run, layers) {
   const { gan, meter } = run;
-  const { settings, law } = gan;
-  const { dim } = law;
-  const { packing, latent_dim: latent } = settings;
-  const reach = dim === 1 ? 4 : 1.6;
-  const picture = { fakes: Float32Array.from(gan.generate(meter.z.subarray(0, 400 * latent), 400)) };
+  const { latent_dim: latent, noise } = gan.settings;
+  const { dim } = gan.law;
+  const codes = meter.z.subarray(0, 400 * latent);
+  const picture = { fakes: Float32Array.from(gan.generate(codes, 400)) };
   if (layers.pull) picture.pull = Float32Array.from(gan.pulls(meter.few).pull);
-  if (layers.surface) {
-    const side = dim === 1 ? 161 : 33;
-    const place = (k) => -reach + (2 * reach * k) / (side - 1);
-    const partners = packing > 1 ? [0, 1, 2, 3] : [0];
-    const points = new Float64Array(side ** dim * partners.length * packing * dim);
-    let at = 0;
-    for (let p = 0; p < side ** dim; p++) {
-      for (const partner of partners) {
-        if (dim === 2) points[at++] = place(p % side);
-        points[at++] = dim === 2 ? -place(Math.floor(p / side)) : place(p); // rows from the top
-        for (let i = 0; i < (packing - 1) * dim; i++) points[at++] = picture.fakes[partner * dim + i];
-      }
-    }
-    const answers = gan.judge(points, side ** dim * partners.length);
-    picture.surface = new Float32Array(side ** dim);
-    answers.forEach((answer, k) => {
-      picture.surface[Math.floor(k / partners.length)] += answer / partners.length;
-    });
+  if (layers.surface) picture.surface = judgePlane(gan, picture.fakes);
+  const web = layers.web && dim === 2 ? webCodes(gan.settings) : null;
+  if (web) picture.web = Float32Array.from(gan.generate(web, web.length / latent));
+  if (layers.start) {
+    picture.start = { fakes: placeCodes(codes, latent, dim, noise), web: web && placeCodes(web, latent, dim, noise) };
   }
-  if (layers.web && dim === 2) { // lines of the first two numbers of noise, the others at 0
-    const far = settings.noise === "uniform" ? 1 : 2.2;
-    const turns = latent === 1 ? [0] : [-1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1];
-    const codes = [];
-    for (const across of latent === 1 ? [true] : [true, false]) {
-      for (const turn of turns) {
-        for (let k = 0; k <= 40; k++) {
-          const pair = [far * (k / 20 - 1), far * turn];
-          const code = Array(latent).fill(0);
-          [code[0], code[1]] = across || latent === 1 ? pair : [pair[1], pair[0]];
-          codes.push(...code.slice(0, latent));
-        }
-      }
-    }
-    picture.web = Float32Array.from(gan.generate(Float64Array.from(codes), codes.length / latent));
-  }
+  if (layers.nets) picture.nets = mapNetworks(gan, picture.fakes);
   return picture;
 }
+
+/** All that a worker needs to hear for that. */
+const PORTRAIT = [judgePlane, webCodes, placeCodes, mapNetworks, portray];
 
 /**
  * Trains on request and answers with frames: start, run, pause, one (update of D or G), look. It works in slices
@@ -114,7 +132,7 @@ export function makeDriver(post, slice) {
   const tasks = {
     start(message) {
       [id, pace, losses, measures] = [message.id, null, [], []];
-      run = makeRun(message.settings, message.drawn);
+      run = makeRun(message.settings, message.drawn, message.kept);
       measure();
       post({ kind: "started", id, floor: run.meter.floor, chance: run.gan.chance });
       answer();
@@ -128,6 +146,9 @@ export function makeDriver(post, slice) {
       pace = null;
       measure();
       answer(); // somebody may be waiting, and nobody works any more
+    },
+    keep() {
+      post({ kind: "kept", id, ...run.keep() });
     },
     one({ who, times }) {
       for (let k = 0; k < times; k++) run[who]();
@@ -151,7 +172,7 @@ export function makeDriver(post, slice) {
 }
 
 /** The text of a worker: the same functions, by their own source. */
-export const workerText = () => `${[...KERNEL, portray, makeDriver].map(String).join("\n")}
+export const workerText = () => `${[...KERNEL, ...PORTRAIT, makeDriver].map(String).join("\n")}
 const drive = makeDriver((message) => postMessage(message), 40);
 onmessage = (event) => drive(event.data);
 postMessage({ kind: "ready" });`;
@@ -328,7 +349,7 @@ const CSS = `
 .gan-laboratory .bar { margin-top: .7rem; }
 .gan-laboratory .row > * { width: auto; max-width: 100%; margin: 0; flex: none; }
 .gan-laboratory .row > label, .gan-laboratory .row > div, .gan-laboratory .row > span { padding: 0; }
-.gan-laboratory .share output { font-size: .87em; overflow-wrap: anywhere; }
+.gan-laboratory .told { font-size: .87em; overflow-wrap: anywhere; }
 `;
 
 const WIDE = 920; // pixels of the board, whatever its size on the screen
@@ -336,12 +357,18 @@ const px = (v) => ((v + REACH) / (2 * REACH)) * WIDE; // in the plane
 const PULL = { 1: 0.6, 2: 0.22 }; // length in data units of a pull of 1
 const SPEEDS = [["slow", "slow motion"], [20, "20 steps a second"], [200, "200 steps a second"], ["", "as fast as it can"]];
 const PHASES = [
-  { on: ["z", "G", "fakes", "x"], say: "D\u2019s turn. G makes fakes of new noise, and as many data are drawn." },
-  { on: ["fakes", "x", "D"], say: "D looks at both. Its answer is the colour behind them, blue for real; on the line, the dashed curve." },
-  { on: ["D"], say: "D\u2019s loss counts its mistakes, and D takes one step down it. G stays as it is.", act: "d" },
-  { on: ["z", "G", "fakes"], say: "G\u2019s turn. New noise, new fakes; the data are not asked." },
-  { on: ["fakes", "D"], say: "D tells each fake which way it would look more real: the arrows, minus the slope of G\u2019s loss." },
-  { on: ["G"], say: "G takes one step that moves its fakes along the arrows. D stays as it is.", act: "g" },
+  { on: ["z", "G", "fakes", "x"], say: "D\u2019s turn. G makes fakes of new noise, and as many data are drawn.",
+    net: { who: "G", way: 1, say: "answers" } },
+  { on: ["fakes", "x", "D"], say: "D looks at both. Its answer is the colour behind them, blue for real; on the line, the dashed curve.",
+    net: { who: "D", way: 1, say: "answers" } },
+  { on: ["D"], say: "D\u2019s loss counts its mistakes, and D takes one step down it. G stays as it is.", act: "d",
+    net: { who: "D", way: -1, say: "is updated" } },
+  { on: ["z", "G", "fakes"], say: "G\u2019s turn. New noise, new fakes; the data are not asked.",
+    net: { who: "G", way: 1, say: "answers" } },
+  { on: ["fakes", "D"], say: "D tells each fake which way it would look more real: the arrows, minus the slope of G\u2019s loss.",
+    net: { who: "D", way: -1, say: "passes slopes back" } },
+  { on: ["G"], say: "G takes one step that moves its fakes along the arrows. D stays as it is.", act: "g",
+    net: { who: "G", way: -1, say: "is updated" } },
 ];
 
 /** A triangle, a ring... : what stands for whom, in the picture and in its key. */
@@ -358,9 +385,9 @@ function glyph(kind) {
   return draw("svg", { viewBox: "0 0 24 18", "aria-hidden": true }, ...shapes[kind]);
 }
 
-const LINES = [{ colour: "var(--a)", dash: "" }, { colour: "var(--b)", dash: "7 4" }];
+const LINES = [{ colour: "var(--a)", dash: "" }, { colour: "var(--b)", dash: "7 4" }, { colour: "var(--c)", dash: "2 3" }];
 
-/** Two curves over steps with dashed levels; y is linear or logarithmic and grows with what it is given. */
+/** Up to three curves over steps with dashed levels; y is linear or logarithmic and grows with what it is given. */
 function makeChart(title, names, { log = false, range = null } = {}) {
   const [width, height, left, right, top, bottom] = [380, 112, 44, 8, 6, 18];
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
@@ -375,7 +402,7 @@ function makeChart(title, names, { log = false, range = null } = {}) {
   const body = make("figure", {}, make("figcaption", {}, make("b", {}, title), ...key), svg);
   const fn = log ? (v) => Math.log(Math.max(v, 1e-4)) : (v) => v;
 
-  function update(rows, levels, last) {
+  function update(rows, levels, last, first = 0) {
     const all = [...rows.flatMap(([, ...values]) => values), ...levels.map(({ y }) => y)]
       .filter((v) => v !== null && Number.isFinite(v) && (!log || v > 0)).sort((a, b) => a - b);
     // one wild step in fifty may leave the picture, so that the rest can be seen
@@ -384,7 +411,7 @@ function makeChart(title, names, { log = false, range = null } = {}) {
     if (!range) for (const { y } of levels) [low, high] = [Math.min(low, y), Math.max(high, y)];
     if (high - low < 1e-9) [low, high] = log ? [low / 2, low * 2] : [low - 0.5, high + 0.5];
     const room = range ? 0 : 0.06 * (fn(high) - fn(low));
-    const px = (step) => left + ((width - left - right) * step) / Math.max(last, 1);
+    const px = (step) => left + ((width - left - right) * (step - first)) / Math.max(last - first, 1);
     const py = (v) => {
       const y = top + (height - top - bottom) * (1 - (fn(v) - fn(low) + room) / (fn(high) - fn(low) + 2 * room));
       return Math.min(height - bottom, Math.max(top, y));
@@ -393,12 +420,12 @@ function makeChart(title, names, { log = false, range = null } = {}) {
       fill: "none", stroke: "var(--line)" }),
     text(short(high), { x: left - 5, y: py(high) + 8, "text-anchor": "end" }),
     text(short(low), { x: left - 5, y: py(low), "text-anchor": "end" }),
-    text("0", { x: left, y: height - 4, "text-anchor": "middle" }),
-    text(`step ${count(Math.max(last, 1))}`, { x: width - right, y: height - 4, "text-anchor": "end" })];
+    text(count(first), { x: left, y: height - 4, "text-anchor": "middle" }),
+    text(`step ${count(Math.max(last, first + 1))}`, { x: width - right, y: height - 4, "text-anchor": "end" })];
     names.forEach((_, k) => {
       const points = rows.filter((row) => row[k + 1] !== null && Number.isFinite(row[k + 1]));
-      if (!points.length) return;
-      parts.push(draw("polyline", { fill: "none", stroke: LINES[k].colour, "stroke-width": 2, "stroke-linejoin": "round",
+      if (points.length === 1) points.push(points[0]); // round ends make a dot of it
+      parts.push(draw("polyline", { fill: "none", stroke: LINES[k].colour, "stroke-width": 2, "stroke-linejoin": "round", "stroke-linecap": "round",
         "stroke-dasharray": LINES[k].dash,
         points: points.map((row) => `${px(row[0]).toFixed(1)},${py(row[k + 1]).toFixed(1)}`).join(" ") }));
     });
@@ -457,7 +484,7 @@ function makeFlow() {
   };
 }
 
-/** The six numbers, each with what to compare it with, and the three curves. */
+/** The six numbers, each with what to compare it with, and the four charts. */
 function makeNumbers() {
   const tile = (name) => {
     const [value, note] = [make("dd"), make("small")];
@@ -469,30 +496,33 @@ function makeNumbers() {
   const tiles = { modes: tile("Modes kept"), quality: tile("High quality"), w1: tile("Distance W\u2081"),
     jsd: tile("Jensen\u2013Shannon"), pull: tile("Mean pull"), losses: tile("Losses of D, G") };
   const charts = { losses: makeChart("Losses", ["D", "G"]), w1: makeChart("Distance to the data", ["W\u2081"], { log: true }),
+    divergences: makeChart("Divergences", ["KL(data\u2016fakes)", "KL(fakes\u2016data)", "JS"], { log: true }),
     share: makeChart("Shares", ["high quality", "modes kept"], { range: [0, 1] }) };
-  function show({ law, state, started: { floor, chance }, losses, scores, latest: m }) {
+  function show({ law, state, first, started: { floor, chance }, losses, scores, latest: m }) {
     const [, d_loss, g_loss] = losses.rows().at(-1) ?? [0, null, null];
     const chanceOf = (k) => chance?.[k] ?? null;
     const many = law.modes ? `${m.modes} of ${law.centres.length}` : "\u2013";
     tiles.modes.show(many, law.modes ? "a tenth of its share makes a mode" : "this law is of one piece");
     tiles.quality.show(percent(m.quality), `within 3\u03c3; data ${percent(floor.quality)}`);
     tiles.w1.show(short(m.w1), `${law.dim === 1 ? "exact" : "sliced"}; floor ${short(floor.w1)}`);
-    tiles.jsd.show(short(m.jsd), `nats, in cells; floor ${short(floor.jsd)}`);
+    tiles.jsd.show(short(m.jsd), `nats, in cells; floor ${short(floor.jsd)}. KL ${short(m.kl)}, reverse ${short(m.reverse_kl)}`);
     tiles.pull.show(short(m.pull), "slope of G\u2019s loss at a fake");
     tiles.losses.show(`${short(d_loss)}, ${short(g_loss)}`, chanceOf(0) === null ? "no chance level"
       : `chance ${short(chanceOf(0))}, ${chanceOf(1) === null ? "none" : short(chanceOf(1))}`);
     const levels = [["chance D", 0], ["chance G", 1]].map(([name, k]) => ({ name, y: chanceOf(k) }))
       .filter(({ y }) => y !== null);
-    charts.losses.update(losses.rows(), levels, state.steps);
-    charts.w1.update(scores.rows().map((r) => [r[0], r[1]]), [{ name: "floor: data against data", y: floor.w1 }], state.steps);
-    charts.share.update(scores.rows().map((r) => [r[0], r[2], law.modes ? r[3] : null]), [], state.steps);
+    charts.losses.update(losses.rows(), levels, state.steps, first);
+    charts.w1.update(scores.rows().map((r) => [r[0], r[1]]), [{ name: "floor: data against data", y: floor.w1 }], state.steps, first);
+    charts.divergences.update(scores.rows().map((r) => [r[0], ...r.slice(4)]), [{ name: "floor of KL", y: floor.kl }],
+      state.steps, first);
+    charts.share.update(scores.rows().map((r) => [r[0], r[2], law.modes ? r[3] : null]), [], state.steps, first);
   }
   return { parts: [make("dl", { className: "tiles" }, ...Object.values(tiles).map((t) => t.box)),
     make("div", { className: "charts" }, ...Object.values(charts).map((chart) => chart.body))], show };
 }
 
 /** Every setting as a control, by groups; below them the buttons that change or share the set-up as a whole. */
-function makeSetup({ fields, settings, drawn, set, share }) {
+function makeSetup({ fields, settings, drawn, set, share, keep, load }) {
   const controls = fields.map((f) => {
     const input = select(f.choices, () => {
       const [value] = f.choices.find(([v]) => String(v) === input.value);
@@ -507,8 +537,8 @@ function makeSetup({ fields, settings, drawn, set, share }) {
   const groups = [...new Set(fields.map((f) => f.group))].map((name) => make("fieldset", {}, make("legend", {}, name),
     ...controls.filter((c) => c.group === name).map((c) => c.row),
     ...(name === "The data" ? [make("label", { className: "field" }, "Seed", seed)] : [])));
-  const told = make("output", {});
-  const shareRow = make("div", { className: "row share" }, button("Copy the address of this set-up", () => {
+  const told = make("output", { className: "told" });
+  const shareRow = make("div", { className: "row" }, button("Copy the address of this set-up", () => {
     const hash = `#${writeAddress(settings(), drawn(), fields)}`;
     try { history.replaceState(null, "", hash); } catch { /* a frame without an address of its own */ }
     const address = location.href.split("#")[0] + hash;
@@ -516,13 +546,21 @@ function makeSetup({ fields, settings, drawn, set, share }) {
     const shown = () => { told.textContent = address; };
     navigator.clipboard ? navigator.clipboard.writeText(address).then(copied, shown) : shown();
   }), told);
+  const files = make("input", { type: "file", accept: ".json,application/json", hidden: true, "aria-label": "Kept networks",
+    onchange: async () => {
+      const [file] = files.files;
+      if (!file) return;
+      files.value = ""; // so that the same file can be chosen again
+      told.textContent = load(await file.text());
+    } });
   const clear = button("Clear the drawing", () => set({ drawn: [] }));
   const body = make("details", { className: "setup hide", open: innerWidth > 700 },
     make("summary", {}, "The set-up: change anything, and it starts again from step 0"),
     make("div", { className: "groups" }, ...groups),
     make("div", { className: "row bar" },
       button("Another seed", () => set({ settings: { ...settings(), seed: (settings().seed + 1) % 1e6 } })),
-      clear, ...(share ? [shareRow] : [])));
+      clear, button("Keep these networks", keep), button("Load networks", () => files.click()), files,
+      ...(share ? [shareRow] : [told])));
   return {
     body,
     show() {
@@ -590,8 +628,8 @@ function letDraw(canvas, { drawn, set, paint, say }) {
 }
 
 function render({ model, el }) {
-  const { fields, presets, title, share } = model.get("data");
-  const root = frame(el, "gan-laboratory", title, CSS);
+  const { fields, presets, trained, title, share } = model.get("data");
+  const root = frame(el, "gan-laboratory", title, CSS + NETWORKS_CSS);
   const save = throttled(() => model.save_changes(), 250);
   const set = (values) => {
     for (const [key, value] of Object.entries(values)) model.set(key, value);
@@ -649,6 +687,7 @@ function render({ model, el }) {
   function showPhase(k) {
     phase = k;
     flow.show(k);
+    networks.light(k >= 0 ? PHASES[k].net : null);
   }
   function go() { // follows `playing` and the speed
     clearInterval(slow);
@@ -679,27 +718,58 @@ function render({ model, el }) {
   const news = make("p", { className: "unseen", "aria-live": "polite" });
 
   // ---- the set-up
-  const setup = makeSetup({ fields, settings, drawn: () => model.get("drawn"), set, share });
+  const setup = makeSetup({ fields, settings, drawn: () => model.get("drawn"), set, share,
+    keep: () => line.send({ kind: "keep" }), load });
+
+  // ---- networks: drawn, unfolded, kept
+  const networks = makeNetworks(() => ask(), short);
+  const unfolder = makeUnfolder((t) => set({ unfold: t }));
+  const unfold = () => model.get("unfold") ?? 1;
+  const startTrained = button("Start trained", () => begin(trained.find(({ name }) => name === preset()?.name)));
+  function begin({ settings: wanted, drawn = [], ...kept }) { // from networks that were kept
+    set({ playing: false });
+    set({ drawn, settings: wanted });
+    restart(kept);
+  }
+  function load(text) {
+    try {
+      const file = readFile(text, fields, (data) => makeLaw(data).dim);
+      begin(file);
+      return `Loaded, as they were at step ${count(file.step)}. Play goes on from there.`;
+    } catch (error) {
+      return error.message;
+    }
+  }
+  function download(kept) {
+    const text = writeFile(settings(), model.get("drawn"), kept);
+    const address = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+    make("a", { href: address, download: `gan-laboratory-${settings().data}-${kept.step}.json` }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 1000);
+  }
 
   root.append(make("div", { className: "stage" },
     make("div", {},
       make("div", { className: "row transport" }, play, button("D step", () => one("d")), button("G step", () => one("g")),
-        button("Reset", () => restart()), make("label", {}, "Speed ", pace)),
+        button("Reset", () => restart()), make("label", {}, "Speed ", pace), startTrained),
       make("div", { className: "board" }, canvas, hint),
       where,
-      make("div", { className: "layers", role: "group", "aria-label": "What the picture shows" }, ...boxes)),
-    make("div", {}, ...flow.parts, ...numbers.parts)), setup.body, news);
+      make("div", { className: "layers", role: "group", "aria-label": "What the picture shows" }, ...boxes),
+      unfolder.body),
+    make("div", {}, ...flow.parts, ...numbers.parts)), networks.body, setup.body, news);
 
   // ---- talking to the driver
   let [id, waiting, queued] = [0, false, false];
   function ask() {
     if (waiting) { queued = true; return; }
     [waiting, queued] = [true, false];
-    line.send({ kind: "look", layers: { pull: layers.pull, surface: layers.surface, web: layers.web } });
+    const folded = unfold() < 1;
+    line.send({ kind: "look", layers: { pull: layers.pull, surface: layers.surface, web: layers.web || folded, start: folded,
+      nets: networks.isOpen() } });
   }
   function receive(message) {
     if (message.kind === "frame") waiting = false;
     if (message.id !== id) return void (message.kind === "frame" && ask());
+    if (message.kind === "kept") return void download(message);
     if (message.kind === "started") {
       started = message;
       return;
@@ -708,7 +778,7 @@ function render({ model, el }) {
     state = message;
     for (const row of message.losses) losses.add(row);
     for (const m of message.measures) {
-      scores.add([m.step, m.w1, m.quality, m.modes / law.centres.length]);
+      scores.add([m.step, m.w1, m.quality, m.modes / law.centres.length, m.kl, m.reverse_kl, m.jsd]);
       latest = m;
       const { at, promise } = preset() ?? {};
       if (m.step === at) judged = { kept: isKept(promise, m), measured: m };
@@ -722,10 +792,13 @@ function render({ model, el }) {
     if (was?.running && !message.running) announce();
   }
   const line = connect(receive);
-  const metricsOf = (m) => (m ? { w1: m.w1, jsd: m.jsd, quality: m.quality, modes: m.modes, pull: m.pull, swings: m.swings } : {});
+  const REPORTED = ["w1", "jsd", "kl", "reverse_kl", "quality", "modes", "pull", "swings"];
+  const metricsOf = (m) => (m ? Object.fromEntries(REPORTED.map((name) => [name, m[name]])) : {});
 
-  function restart() {
+  let from = null; // the networks that this run began with, if it did not begin with the seed's
+  function restart(kept = null) {
     id += 1;
+    from = kept;
     [state, latest, judged, started] = [null, null, null, null];
     [losses, scores] = [makeHistory(), makeHistory()];
     law = makeLaw(settings().data, model.get("drawn"));
@@ -733,7 +806,7 @@ function render({ model, el }) {
     real = new Float64Array(400 * law.dim);
     sampleLaw(law, real, 400, uniform, normals(uniform));
     showSettings();
-    line.send({ kind: "start", id, settings: settings(), drawn: model.get("drawn") });
+    line.send({ kind: "start", id, settings: settings(), drawn: model.get("drawn"), kept });
     phase = -1;
     go();
   }
@@ -741,6 +814,9 @@ function render({ model, el }) {
   // ---- showing
   function showSettings() {
     const now = settings();
+    startTrained.hidden = !trained.some(({ name }) => name === preset()?.name);
+    unfolder.body.hidden = now.latent_dim > 2;
+    if (now.latent_dim > 2) set({ unfold: 1 });
     setup.show();
     const chosen = preset();
     pick.value = chosen?.name ?? "";
@@ -769,9 +845,10 @@ function render({ model, el }) {
 
   function words() {
     if (!latest || !started) return;
-    where.textContent = `Step ${count(state.steps)}. D was updated ${count(state.d_updates)} times, G ${count(state.g_updates)} times.`;
+    where.textContent = `Step ${count(state.steps)}. D was updated ${count(state.d_updates)} times, G ${
+      count(state.g_updates)} times${from ? ` since they were loaded at step ${count(from.step)}` : ""}.`;
     if (state.broken) where.textContent += " The numbers ran out of range here: lower the rates, and reset.";
-    numbers.show({ law, state, started, losses, scores, latest });
+    numbers.show({ law, state, first: from?.step ?? 0, started, losses, scores, latest });
     const chosen = preset();
     if (chosen) {
       const promised = `Promised at step ${count(chosen.at)}: ${promiseInWords(chosen.promise, law)}.`;
@@ -803,7 +880,10 @@ function render({ model, el }) {
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.fillStyle = colours.paper;
     pen.fillRect(0, 0, canvas.width, canvas.height);
-    (law.dim === 1 ? paintLine : paintPlane)(pen, { law, real, state, layers, colours, settings: settings(), sheet });
+    const t = unfold();
+    (law.dim === 1 ? paintLine : paintPlane)(pen, { law, real, state: unfoldFrame(state, t), colours, settings: settings(),
+      sheet, layers: { ...layers, web: layers.web || t < 1 } });
+    if (state?.nets && networks.isOpen()) networks.show(state.nets, colours);
     if (law.name === "drawn") drawCursor(pen, colours.ink);
   }
   const drawCursor = letDraw(canvas, { drawn: () => model.get("drawn"), set, paint: () => state && paint(),
@@ -818,9 +898,15 @@ function render({ model, el }) {
   const onHash = () => { if (fromAddress()) root.scrollIntoView({ block: "nearest" }); };
   if (share) addEventListener("hashchange", onHash);
   if (fromAddress()) root.scrollIntoView({ block: "start" });
-  const bindings = [["settings", restart], ["drawn", restart], ["playing", go]];
+  const showUnfold = () => {
+    unfolder.show(unfold());
+    if (state) paint();
+    ask();
+  };
+  const bindings = [["settings", () => restart()], ["drawn", () => restart()], ["playing", go], ["unfold", showUnfold]];
   for (const [key, fn] of bindings) model.on(`change:${key}`, fn);
   restart();
+  unfolder.show(unfold());
 
   root.laboratory = { // for tests and for the curious, from the browser's console
     inWorker: () => line.inWorker(),
@@ -841,6 +927,8 @@ function render({ model, el }) {
     line.close();
     clearInterval(slow);
     clearInterval(bulletin);
+    networks.close();
+    unfolder.stop();
     removeEventListener("hashchange", onHash);
     for (const [key, fn] of bindings) model.off(`change:${key}`, fn);
   };

@@ -13,6 +13,7 @@ from .base import JS, Demo, source, still_html
 
 CONTENTS = json.loads((JS / "laboratory.json").read_text(encoding="utf-8"))
 FIELDS, PRESETS = CONTENTS["fields"], {preset["name"]: preset for preset in CONTENTS["presets"]}
+TRAINED = json.loads((JS / "presets_trained.json").read_text(encoding="utf-8"))  # js/train_presets.mjs makes it
 DEFAULTS = {"seed": 0, **{field["key"]: field["default"] for field in FIELDS}}
 
 
@@ -21,9 +22,10 @@ class Laboratory(Demo):
 
     ``preset`` names an experiment to begin with (``PRESETS`` lists them), keyword settings change it:
     ``Laboratory("collapse", packing=2)``. ``settings`` (a dict), ``drawn`` (points of the plane, for the data
-    "drawn") and ``playing`` can be read and set while the widget is shown; ``step`` and ``metrics`` are what the page
-    last reported. A change of settings starts again from step 0. Each view of one widget trains by itself, from the
-    same seed. The arithmetic, js/gan.js, is that of this package in float64: tests compare the two step by step.
+    "drawn"), ``playing`` and ``unfold`` (from 0, the noise, to 1, the fakes; for noise of one or two numbers) can be
+    read and set while the widget is shown; ``step`` and ``metrics`` are what the page last reported. A change of
+    settings starts again from step 0. Each view of one widget trains by itself, from the same seed. The arithmetic,
+    js/gan.js, is that of this package in float64: tests compare the two step by step.
     """
 
     _name = "laboratory"
@@ -31,6 +33,7 @@ class Laboratory(Demo):
     settings = traitlets.Dict().tag(sync=True)
     drawn = traitlets.List().tag(sync=True)
     playing = traitlets.Bool(False).tag(sync=True)
+    unfold = traitlets.Float(1.0, min=0.0, max=1.0).tag(sync=True)
     step = traitlets.Int(0).tag(sync=True)
     metrics = traitlets.Dict().tag(sync=True)
 
@@ -39,7 +42,8 @@ class Laboratory(Demo):
             raise ValueError(f"Laboratory: no preset {preset!r}; there are {', '.join(PRESETS)}")
         super().__init__(
             settings={**PRESETS[preset]["settings"], **settings}, drawn=list(drawn),
-            data={"fields": FIELDS, "presets": list(PRESETS.values()), "title": title, "share": False})
+            data={"fields": FIELDS, "presets": list(PRESETS.values()), "trained": TRAINED, "title": title,
+                  "share": False})
 
     @traitlets.validate("settings")
     def _known(self, proposal) -> dict:
@@ -67,7 +71,7 @@ class Laboratory(Demo):
     def _state(self) -> dict:
         """A page may carry a set-up in its address; a notebook has an address of its own to keep."""
         return {"data": {**self.data, "share": True}, "settings": self.settings, "drawn": self.drawn,
-                "playing": False, "step": 0, "metrics": {}}
+                "playing": False, "unfold": self.unfold, "step": 0, "metrics": {}}
 
     def _still(self) -> str:
         figure = Figure(figsize=(4.6, 4.6), dpi=80)
