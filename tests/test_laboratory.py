@@ -104,6 +104,10 @@ def golden(settings: dict, steps: int = 100) -> tuple[dict, dict]:
     return given, seen | {"g": flat(G), "d": flat(D)}
 
 
+def text_of_the_page() -> str:
+    return (base.JS.parents[1] / "book" / "laboratory.md").read_text(encoding="utf-8")
+
+
 def flat(net: nn.Module) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in net.parameters()])
 
@@ -554,6 +558,12 @@ def test_trained_networks_are_those_of_the_table(node):
             assert seen[metric] == pytest.approx(by_seed[0], rel=0.006, abs=0.001), (row["name"], metric)
 
 
+def test_the_page_quotes_the_divergences_of_the_trained_networks(node):
+    body = "return given.map((row) => js.makeRun(row.settings, [], row).measure());"
+    for seen in node(body, [TRAINED["healthy"], TRAINED["collapse"]]):
+        assert f"{seen['kl']:.2f} and {seen['reverse_kl']:.2f} at" in text_of_the_page()
+
+
 def test_the_committed_program_makes_the_trained_networks_again():
     """The quick three of them. A weight moved by 1e-15 of itself at the start ends at most 2e-10 away in these runs."""
     names = ["healthy", "collapse", "gaussian"]
@@ -628,7 +638,7 @@ def test_all_presets_were_measured():
 
 
 def test_the_page_s_table_is_the_measured_one():
-    text = (base.JS.parents[1] / "book" / "laboratory.md").read_text(encoding="utf-8")
+    text = text_of_the_page()
     for row in MEASURED:
         line = re.search(rf"\| \[(.+?)\]\(#lab-{row['name']}\) \| ([\d,]+) \| .+ \| (\d+) of (\d+) \|", text)
         assert line, f"book/laboratory.md lists no {row['name']}"
@@ -818,8 +828,7 @@ def test_a_first_reader_collapses_a_gan_and_cures_it_within_a_minute(open_lab):
 
 
 def test_the_first_minute_names_the_buttons_that_there_are():
-    text = (base.JS.parents[1] / "book" / "laboratory.md").read_text(encoding="utf-8")
-    minute = re.search(r"\*\*Your first minute\.\*\*.*", text)[0]
+    minute = re.search(r"\*\*Your first minute\.\*\*.*", text_of_the_page())[0]
     named = re.findall(r"\*([^*]+)\*", minute.replace("**", ""))
     assert named == [name.removeprefix("\u25b6 ") for name, _, _ in WALK]
     for (_, here, _), (name, there, _) in itertools.pairwise(WALK):
@@ -951,8 +960,9 @@ def test_everything_is_reached_by_key(open_lab):
     page.wait_for_function(f"{LAB}.state()?.steps > 3")
 
 
-VIEWS = {"wide": ("", {}), "dark": (' data-theme="dark"', {}), "dark system": ("", {"color_scheme": "dark"}),
-         "narrow": ("", {"viewport": {"width": 390, "height": 844}})}
+NARROW = {"viewport": {"width": 390, "height": 844}}
+VIEWS = {"wide": ("", {"viewport": {"width": 1280, "height": 1200}}), "dark": (' data-theme="dark"', {}),
+         "dark system, narrow": ("", NARROW | {"color_scheme": "dark"}), "narrow": ("", NARROW)}
 
 
 @pytest.mark.browser
