@@ -1,4 +1,5 @@
 // The laboratory's networks: drawn with what each unit answers, unfolded from noise to fakes, kept in a file.
+import { rgb } from "./board.js";
 import { draw, make, prefersCalm } from "./common.js";
 import { forward, makeTape, readWeights } from "./gan.js";
 
@@ -232,8 +233,7 @@ function paintLines(pen, { sizes, theta }, layers, colours) {
 /** All cells of one layer: the answers of its units, in shares of the largest answer of the layer. */
 function paintUnits(pen, net, l, layer, colours, sheet) {
   const { maps, side, rows, sizes } = net;
-  const [paper, blue, orange] = [colours.paper, colours.a, colours.b].map((hex) =>
-    [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)));
+  const [paper, blue, orange] = [colours.paper, colours.a, colours.b].map(rgb);
   const largest = maps[l].reduce((most, v) => Math.max(most, Math.abs(v)), 0) || 1;
   Object.assign(sheet, { width: side, height: rows * sizes[l] });
   const image = new ImageData(side, rows * sizes[l]);
