@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 import gan_utils as gu
 from gan_utils import batched, recipes
+from gan_utils.models import FromOneChannel, ToOneChannel
 from gan_utils.recipes import RECIPES, Run
 
 from .baselines import CRITIC_STEPS, classic_loop, classic_steps, course_pair, course_steps
@@ -171,6 +172,7 @@ def our_course_steps(*, bf16: bool) -> Iterator[None]:
     torch.manual_seed(0)
     G, D = (net.to(memory_format=torch.channels_last) for net in course_pair())
     cheap_twice(D)
+    G[-2].__class__ = ToOneChannel
     opt_g, opt_d = (torch.optim.Adam(p.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True) for p in (G, D))
     for x in gu.batches(gu.load_mnist("train")[0], 128, generator=g):
         for _ in range(CRITIC_STEPS):
@@ -292,6 +294,28 @@ def _ring_step(count: int, width: int, batch: int, *, plain: bool = False) -> Ca
     return step
 
 
+def one_channel(batch: int = 64) -> list[dict]:
+    """Milliseconds of G's last layer, and of the input's gradient through D's first: torch's layers against ours."""
+    x, image = torch.randn(batch, 32, 14, 14), torch.randn(batch, 1, 28, 28, requires_grad=True)
+    rows = []
+    for name, kind, shape, given in (
+        ("32 channels to one", ToOneChannel, (32, 1, 4, 2, 1), x),
+        ("gradient of an image, 16 channels", FromOneChannel, (1, 16, 4, 2, 1), image),
+    ):
+        layers = [layer(*shape).requires_grad_(False) for layer in (kind.__base__, kind)]
+        theirs, ours = (median_seconds(_use(layer, given), 51) for layer in layers)
+        rows.append({"name": name, "torchs_ms": 1e3 * theirs, "ours_ms": 1e3 * ours, "ratio": theirs / ours})
+    return rows
+
+
+def _use(layer: nn.Module, x: Tensor) -> Callable[[], object]:
+    if not x.requires_grad:
+        return lambda: layer(x)
+    y = layer(x)
+    slope = torch.randn_like(y)
+    return lambda: torch.autograd.grad(y, x, slope, retain_graph=True)
+
+
 def import_time() -> list[dict]:
     """Seconds to import gan_utils in a fresh interpreter, and torch alone; best of five."""
     rows = []
@@ -371,6 +395,7 @@ BENCHMARKS = {
     "busy": busy,
     "seeds": seeds,
     "scaling": scaling,
+    "one_channel": one_channel,
     "wgan": wgan,
     "classic": classic,
     "course": course,

@@ -36,6 +36,11 @@ SECTIONS = {  # benchmark: heading, and what is compared
         "How much of a step is arithmetic",
         "The matrix products of one such step, run alone at their shapes, over the time of the whole step.",
     ),
+    "one_channel": (
+        "From and to one channel",
+        "The last layer of the convolutional generator, and the gradient of an image through the first of the "
+        "discriminator: torch's layers on a CPU, and ours, which use another of torch's kernels.",
+    ),
     "wgan": (
         "WGAN-GP as a course teaches it",
         "A critic 64-128-1 with batch norm, batches of 128, five critic steps, $\\lambda = 10$: critic updates a "
@@ -74,6 +79,8 @@ HEADS = {
     "times_faster_than_in_turn": "times faster than in turn",
     "steps_per_s": "steps/s",
     "share": "share of the step",
+    "torchs_ms": "torch's, ms",
+    "ours_ms": "ours, ms",
     "plain_ms": "calls, ms",
     "graph_ms": "graphs, ms",
 }

@@ -27,7 +27,8 @@ class _Conv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         half = torch.is_autocast_enabled("cpu")
         tensors = (t.bfloat16() if half else t for t in (x, self.weight, self.bias))
-        return _Convolve.apply(*tensors, self.stride)
+        # torch takes an image of one channel to be of either layout, and what comes of it would be of the other one
+        return _Convolve.apply(*tensors, self.stride).contiguous(memory_format=torch.channels_last)
 
 
 class _Convolve(Function):
@@ -63,6 +64,9 @@ class _InputGradient(Function):
 
 
 def _convolve_back(slope, x, weight, stride, wanted):
+    if wanted[0] and weight.shape[1] == 1 and weight.dtype != torch.bfloat16:  # as gan_utils.models.FromOneChannel
+        of_x = ops.slow_conv_transpose2d(slope, weight, list(weight.shape[2:]), None, stride)
+        return of_x, *_convolve_back(slope, x, weight, stride, [False, *wanted[1:]])[1:]
     return ops.convolution_backward(slope, x, weight, [len(weight)], stride, [0, 0], [1, 1], False, [0, 0], 1, wanted)
 
 

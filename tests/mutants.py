@@ -226,6 +226,11 @@ FAULTS = [
     Fault("penalties", "torch.randn(len(matrix), generator=generator)", "torch.randn(len(matrix))", "penalties"),
     Fault("penalties", "    drifts_in_training = True", "    drifts_in_training = False", "penalties"),
     # initial law, ends, batch statistics, classes
+    Fault("models", "*ctx.how, ctx.rim)", "*ctx.how)", "models"),
+    Fault("models", "slope.sum(dim=(0, 2, 3))", "slope.mean(dim=(0, 2, 3))", "models"),
+    Fault("models", "_add_patches(slope, weight,", "_add_patches(slope, -weight,", "models"),
+    Fault("models", "weight.shape, slope, *ctx.how)", "weight.shape, slope.flip(0), *ctx.how)", "models"),
+    Fault("models", "and not torch.is_autocast_enabled(\"cpu\")", "", "models"),
     Fault("models", "bound = fan_in**-0.5", "bound = fan_in**-1", "models", "initial scale"),
     Fault("models", "fan_in = layer.weight[0].numel()", "fan_in = layer.weight[:, 0].numel()", "models"),
     Fault("models", "p.uniform_(-bound, bound, generator=generator)", "p.uniform_(-bound, bound)", "models"),

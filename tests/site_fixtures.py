@@ -53,3 +53,12 @@ def chromium():
         browser = p.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+LONG = 30_000  # milliseconds; for what comes at once on a calm machine, and later on a busy one
+
+
+def drawn(page) -> None:
+    """Returns when the page has drawn what it was told: a few frames, however long they take."""
+    page.wait_for_timeout(100)
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")

@@ -15,7 +15,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import expect
 from pypdf import PdfReader
-from site_fixtures import ROOT, pages, site
+from site_fixtures import ROOT, drawn, pages, site
 
 pytestmark = pytest.mark.browser
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -237,7 +237,7 @@ def pages_with(kind):
 
 def canvas(visit):
     """The explorer's picture as it stands, as a string."""
-    visit.page.wait_for_timeout(150)  # a frame or two
+    drawn(visit.page)
     return visit.page.locator(f"{EXPLORER} canvas").first.evaluate("c => c.toDataURL()")
 
 

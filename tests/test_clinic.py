@@ -11,6 +11,8 @@ import pytest
 import torch
 import traitlets
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+from site_fixtures import LONG
 from torch import nn
 
 import gan_utils as gu
@@ -286,8 +288,7 @@ def test_a_reader_plays_through_some_cases(visit):
     assert "No." in verdict and clinic.CASES["ring-of-seven"].fault in verdict
     assert "1 right of 2 answered; 6 cases" in page.locator(".score").inner_text()
     page.reload()
-    page.wait_for_timeout(200)
-    assert "1 right of 2 answered" in page.locator(".score").inner_text(), "the browser did not keep the answers"
+    expect(page.locator(".score")).to_contain_text("1 right of 2 answered", timeout=LONG)
     page.get_by_role("button", name="Start again").click()
     assert "0 right of 0 answered" in page.locator(".score").inner_text()
     assert page.locator(".verdict").count() == 0

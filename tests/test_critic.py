@@ -10,7 +10,9 @@ import pytest
 import torch
 import traitlets
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 from scipy.optimize import linear_sum_assignment
+from site_fixtures import LONG, drawn
 
 import gan_utils as gu
 from gan_utils import widgets
@@ -151,7 +153,7 @@ def test_bad_state_is_refused(given, error, words):
 
 def readings(page) -> list[float]:
     """Once it has learnt: step, estimate, true W1, mean slope on the lines, steepest place."""
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # it was drawn
+    drawn(page)
     page.wait_for_function("!document.querySelector('.gan-critic .verdict').textContent.startsWith('It learns')")
     texts = page.locator(".gan-critic .readings b").all_inner_texts()
     return [float(text.replace("\u2212", "-")) for text in texts]
@@ -195,7 +197,7 @@ def test_the_page_shows_what_python_trains_and_follows_hands(visit):
 def test_play_goes_on_until_pause(visit):
     page = visit(widgets.CriticField(steps=0, constraint="clip", strength=0.1).to_html())
     page.get_by_role("button", name="Play").click()
-    page.wait_for_timeout(700)
+    page.wait_for_function("+document.querySelector('.gan-critic .readings b').textContent >= 2", timeout=LONG)
     page.get_by_role("button", name="Pause").click()
     taken = readings(page)[0]
     assert 2 <= taken < 400
@@ -210,8 +212,8 @@ def test_a_change_is_said_once_it_rests(visit):
     live = page.locator(".gan-critic [aria-live=polite]")
     assert live.inner_text() == "", "nothing is said before something moves"
     page.get_by_role("slider", name="steps").fill("7")
-    page.wait_for_timeout(1200)
-    assert re.search(r"two-sided, after 7 steps: estimate .?\d+\.\d+, true distance \d\.\d+", live.inner_text())
+    expect(live).to_have_text(
+        re.compile(r"two-sided, after 7 steps: estimate .?\d+\.\d+, true distance \d\.\d+"), timeout=LONG)
 
 
 NARROW = {"viewport": {"width": 390, "height": 800}}

@@ -57,7 +57,7 @@ CASES = [
         lambda r, f: -(r.sigmoid() + 1e-8).log().mean() - (1 - f.sigmoid() + 1e-8).log().mean(),
         "F.softplus",
     ),
-    ("d_loss", lambda r, f: float(softplus(-r).mean() + softplus(f).mean()), "✗"),
+    ("d_loss", lambda r, f: float((softplus(-r).mean() + softplus(f).mean()).detach()), "✗"),
     ("d_loss", lambda r, f: softplus(-r) + softplus(f).mean(), "is a mean missing?"),
     ("g_step", step(), "✓"),
     ("g_step", lambda G, D, opt, z: gu.g_step(G, D, opt, z, gu.non_saturating), "✓"),

@@ -10,6 +10,8 @@ import pytest
 import torch
 import traitlets
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+from site_fixtures import LONG, drawn
 
 import gan_utils as gu
 from gan_utils import widgets
@@ -201,7 +203,7 @@ def test_states_are_those_of_the_package():
 # ------------------------------------------------------------------------------- in a browser
 
 def readings(page) -> list[float]:
-    page.wait_for_timeout(120)  # a few frames
+    drawn(page)
     texts = page.locator(".gan-game .readings b").all_inner_texts()
     return [float(text.replace("\u2212", "-").replace("\u221e", "inf").replace(",", "")) for text in texts]
 
@@ -228,7 +230,7 @@ def test_densities_follow_slider_select_and_hand(visit):
     page.mouse.move(at(4), middle, steps=4)
     page.mouse.up()
     page.mouse.move(at(-4), middle)  # released: no longer followed
-    page.wait_for_timeout(120)
+    drawn(page)
     assert float(page.get_by_role("slider", name="fake, q: centre").input_value()) == pytest.approx(4, abs=0.1)
     assert page.get_by_role("slider", name="real, p: centre").input_value() == "0"
 
@@ -262,7 +264,7 @@ def test_the_dirac_gan_steps_plays_and_converges(visit):
     page.keyboard.press("Home")
     assert readings(page)[:2] == [1, 1]
     page.get_by_role("button", name="Play").click()
-    page.wait_for_timeout(500)
+    expect(page.get_by_role("slider", name="steps")).to_have_value(re.compile("[2-9]|..+"), timeout=LONG)
     page.get_by_role("button", name="Pause").click()
     taken = int(page.get_by_role("slider", name="steps").input_value())
     assert 2 <= taken < 500
@@ -271,7 +273,7 @@ def test_the_dirac_gan_steps_plays_and_converges(visit):
     page.keyboard.press("Tab")
     box = page.locator(".plot svg").first.bounding_box()
     page.mouse.click(box["x"] + box["width"] * (44 + 306 / 2) / 360, box["y"] + box["height"] * (8 + 306 / 4) / 348)
-    page.wait_for_timeout(120)
+    drawn(page)
     assert float(page.get_by_role("slider", name="start, theta").input_value()) == pytest.approx(0, abs=0.05)
     assert float(page.get_by_role("slider", name="start, psi").input_value()) == pytest.approx(1.2, abs=0.06)
 
@@ -287,8 +289,7 @@ def test_a_change_is_said_once_it_rests(visit, kind, name, value, words):
     live = page.locator(".gan-game [aria-live=polite]")
     assert live.inner_text() == "", "nothing is said before something moves"
     page.get_by_role("slider", name=name, exact=True).fill(value)
-    page.wait_for_timeout(900)
-    assert re.search(words, live.inner_text())
+    expect(live).to_have_text(re.compile(words), timeout=LONG)
 
 
 NARROW = {"viewport": {"width": 390, "height": 800}}

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from nbconvert import HTMLExporter
+from playwright.sync_api import expect
+from site_fixtures import LONG, drawn
 
 import gan_utils as gu
 from gan_utils import widgets
@@ -36,10 +38,6 @@ def scrubber() -> str:
         captions=[f"Square {i}." for i in range(10)], alt="A grey square").to_html()
 
 
-def still_moving(page):
-    page.wait_for_timeout(120)  # a few frames
-
-
 def swipe(page, places: list[tuple[float, float]]) -> None:
     """A finger that touches the first place and leaves at the last, in pixels of the window."""
     touch = page.context.new_cdp_session(page)
@@ -52,18 +50,18 @@ def swipe(page, places: list[tuple[float, float]]) -> None:
 
 def values(page) -> list[float]:
     """Where the six sliders say that the code lies."""
-    still_moving(page)
+    drawn(page)
     shown = page.locator(".gan-explorer .direction output").all_inner_texts()
     return [float(text.replace("\u2212", "-")) for text in shown]
 
 
 def picture(page) -> str:
-    still_moving(page)
+    drawn(page)
     return page.locator(".gan-explorer .pad canvas").evaluate(PIXELS)
 
 
 def length(page) -> float:
-    still_moving(page)
+    drawn(page)
     return float(re.search(r"= ([\d.]+)", page.locator(".gan-explorer .gauge p").inner_text())[1])
 
 
@@ -72,7 +70,7 @@ def length(page) -> float:
 def test_picture_is_what_torch_draws(visit, explorer):
     """The page's canvas against the torch model: within two grey levels on average (int8, see test_widgets)."""
     page = visit(explorer)
-    still_moving(page)
+    drawn(page)
     body = "root => Array.from(root.explorer.generate(given))"
     widget = widgets.LatentExplorer(gu.shipped_generator(), seed=5)
     got = np.array(page.locator(".gan-explorer").evaluate(body.replace("given", str(widget.z))))
@@ -143,7 +141,7 @@ def test_random_code_and_reset(visit, explorer):
 def test_a_new_code_glides_unless_motion_is_unwelcome(visit, explorer, motion, least):
     """The number of different pictures on the way: many, or the new one alone."""
     page = visit(explorer, reduced_motion=motion)
-    still_moving(page)
+    drawn(page)
     page.evaluate("""() => {
       const output = document.querySelector(".direction output");
       window.seen = new Set();
@@ -181,8 +179,8 @@ def test_a_change_is_said_once_it_rests(visit, explorer):
     live = page.locator(".gan-explorer [aria-live=polite]")
     page.locator(".direction input").first.fill("1.5")
     assert "+1.50" not in live.inner_text()
-    page.wait_for_timeout(800)
-    assert re.search(r"direction 1 \+1\.50.*Code of length \d+\.\d, (longer|shorter) than", live.inner_text())
+    said = r"direction 1 \+1\.50.*Code of length \d+\.\d, (longer|shorter) than"
+    expect(live).to_have_text(re.compile(said), timeout=LONG)
 
 
 def test_two_copies_on_a_page_do_not_touch_each_other(visit, explorer, scrubber):
@@ -190,10 +188,10 @@ def test_two_copies_on_a_page_do_not_touch_each_other(visit, explorer, scrubber)
     assert page.locator(".gan-explorer").count() == 2
     assert page.locator(".gan-scrubber").count() == 1
     pads = page.locator(".pad canvas")
-    still_moving(page)
+    drawn(page)
     other = pads.nth(1).evaluate(PIXELS)
     page.locator(".direction input").first.fill("3")
-    still_moving(page)
+    drawn(page)
     assert pads.nth(1).evaluate(PIXELS) == other
     assert pads.nth(0).evaluate(PIXELS) != other
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
@@ -214,7 +212,7 @@ def test_a_class_button_changes_the_digit_and_not_the_code(visit, digits):
     page.get_by_text("Class asked for: 8.").wait_for()
     assert eight.locator("canvas").evaluate(PIXELS) == shown, "its button had shown this very picture"
     page.locator(".direction input").first.fill("2.5")
-    still_moving(page)
+    drawn(page)
     assert eight.locator("canvas").evaluate(PIXELS) != shown, "all ten follow the code"
     page.get_by_role("button", name="Reset").click()
     assert picture(page) == was
@@ -234,7 +232,7 @@ def test_path_mixes_the_classes_of_its_ends(visit, digits):
 
 def test_axe_finds_nothing_in_the_class_buttons(visit, digits):
     page = visit(digits, viewport={"width": 390, "height": 800})
-    still_moving(page)
+    drawn(page)
     assert [v["id"] for v in Axe().run(page).response["violations"]] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
@@ -243,7 +241,7 @@ def test_axe_finds_nothing_in_the_class_buttons(visit, digits):
 
 def grey(page) -> int:
     """The grey level in the middle of the picture."""
-    still_moving(page)
+    drawn(page)
     return page.locator(".gan-scrubber .pictures canvas").evaluate(
         "c => c.getContext('2d').getImageData(14, 14, 1, 1).data[0]")
 
@@ -257,7 +255,7 @@ def test_scrubber_moves_picture_curve_and_words_together(visit, scrubber):
     page.keyboard.press("Home")
     assert grey(page) == 0
     page.keyboard.press("ArrowRight")
-    still_moving(page)
+    drawn(page)
     assert slider.get_attribute("aria-valuetext") == "step 100, distance 8, loss 3, Square 1."
     page.keyboard.press("ArrowRight")
     assert grey(page) == 51
@@ -308,7 +306,7 @@ HOSTS = {
 def test_axe_finds_nothing(visit, explorer, scrubber, host):
     attributes, settings = HOSTS[host]
     page = visit(explorer + scrubber + explorer, attributes, **settings)
-    still_moving(page)
+    drawn(page)
     found = [(v["id"], v["nodes"][0]["html"][:200]) for v in Axe().run(page).response["violations"]]
     assert found == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
