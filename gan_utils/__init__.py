@@ -134,6 +134,7 @@ from .runtime import (
     check_finite,
     evaluating,
     frozen,
+    keep_freed_memory,
     pick_device,
     seeded,
     write_atomic,
@@ -151,5 +152,7 @@ from .theory import (
     wasserstein_densities,
 )
 from .training import ExponentialAverage, History, d_step, fit, g_step
+
+keep_freed_memory()
 
 __version__ = "0.1.0"

@@ -476,6 +476,7 @@ FAULTS = [
     Fault("training", "guard = _Guard(keep, history.steps)", "guard = _Guard(keep, 0)", "recipes:diverged"),
     Fault("training", "INTERRUPTED if interrupt.asked else 0", "0", "training"),
     # freezing, streams, files
+    Fault("runtime", "trim_threshold, 2**31 - 1", "trim_threshold, 2**17", "runtime"),
     Fault("runtime", "            norm.track_running_stats = False\n", "            pass\n", "runtime:not light"),
     Fault("runtime", "p.requires_grad_(flag)", "p.requires_grad_(True)", "runtime:not light"),
     Fault("runtime", "            norm.track_running_stats = flag\n", "            pass\n", "runtime:not light"),

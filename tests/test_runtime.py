@@ -3,6 +3,7 @@
 import ast
 import math
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -177,3 +178,30 @@ def test_requirements_and_package_agree():
     wanted = [line for line in lines if line and not line.startswith("#")]
     text = (root / "pyproject.toml").read_text().split("dependencies = [", 1)[1].split("]", 1)[0]
     assert text.split('"')[1::2] == wanted
+
+
+FAULTS = """
+import resource, torch
+import gan_utils as gu
+G, g = gu.conv_generator(generator=gu.seeded(0)), gu.seeded(1)
+def step():
+    G(torch.randn(64, 64, generator=g)).square().mean().backward()
+for _ in range(5):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_freed_memory_is_kept_for_the_next_step():
+    """Pages that a step has to fetch from the system: next to none, and a setting of the user's is left alone."""
+    def faults(**settings):
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+        run = subprocess.run([sys.executable, "-c", FAULTS], env=plain | settings, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        return int(run.stdout)
+
+    assert faults() < 0.1 * faults(MALLOC_TRIM_THRESHOLD_="131072")
