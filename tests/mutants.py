@@ -476,6 +476,7 @@ FAULTS = [
     Fault("training", "guard = _Guard(keep, history.steps)", "guard = _Guard(keep, 0)", "recipes:diverged"),
     Fault("training", "INTERRUPTED if interrupt.asked else 0", "0", "training"),
     # freezing, streams, files
+    Fault("runtime", "    if bad:  # else", "    if True:  # else", "runtime"),
     Fault("runtime", "trim_threshold, 2**31 - 1", "trim_threshold, 2**17", "runtime"),
     Fault("runtime", "            norm.track_running_stats = False\n", "            pass\n", "runtime:not light"),
     Fault("runtime", "p.requires_grad_(flag)", "p.requires_grad_(True)", "runtime:not light"),
@@ -512,7 +513,7 @@ FAULTS = [
         "if not isinstance(value, int) or value < least",
         "runtime:not light",
     ),
-    Fault("runtime", "not torch.isfinite(x).all()", "torch.isnan(x).any()", "runtime:not light"),
+    Fault("runtime", "or x.sum().isfinite()", "or not x.sum().isnan()", "runtime:not light"),
     Fault("runtime", "            part.training = False\n", "            pass\n", "penalties:rests_when_frozen"),
     Fault("runtime", "            part.training = True\n", "            pass\n", "penalties:rests_when_frozen"),
     Fault("runtime", "            signal.signal(signal.SIGINT, self._before)\n", "            pass\n", "training:ctrl"),

@@ -138,6 +138,7 @@ def test_numbers_that_are_not_finite_are_counted(bad):
     with pytest.raises(ValueError, match="x holds 1 NaN or infinite values of 6: clean the data first"):
         gu.check_finite("x", x)
     gu.check_finite("x", torch.arange(3))
+    gu.check_finite("x", torch.full((9,), 3e38))  # finite, though their sum is not
     with pytest.raises(ValueError, match=r"x is empty: shape \(0, 3\)"):
         gu.check_finite("x", torch.zeros(0, 3))
 
