@@ -952,6 +952,7 @@ FAULTS = [
     Fault("batched", "objective.sum().backward()", "objective.mean().backward()", "batched"),
     Fault("batched", "square().sum(dim=2).mean(dim=1)", "square().sum(dim=2).mean()", "batched"),
     Fault("batched", "flatten(2).norm(dim=2)", "flatten(2).norm(dim=1)", "batched"),
+    Fault("batched", "Pack) and x.shape[1] % self.layer.k == 0", "Pack)", "batched"),
     Fault("batched", "torch.vmap(self.layer)(x)", "self.layer(x.flatten(0, 1)).unflatten(0, (len(x), -1))", "batched"),
     Fault("batched", "for w in weights]).all(dim=0)", "for w in weights]).any(dim=0)", "batched"),
     Fault("batched", "layer.bias[seed, 0]", "layer.bias[0, 0]", "batched"),

@@ -238,3 +238,11 @@ def test_shapes_that_do_not_fit():
     # 2 seeds of 5 samples make 10, which 2 divides: but no pack may reach across seeds
     with pytest.raises(ValueError, match="5 samples cannot be packed by 2"):
         batched.side_by_side(Gs[:2])(draw(5, gu.seeded(0))[:2])
+
+
+def test_packs_never_join_two_seeds():
+    """Three samples of each of two seeds make no pairs, though six samples would."""
+    pack = batched.PerSeed(gu.Pack(2))
+    assert pack(torch.arange(8.0).view(2, 4, 1)).tolist() == [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
+    with pytest.raises(ValueError, match="3 samples cannot be packed by 2"):
+        pack(torch.zeros(2, 3, 1))
