@@ -375,7 +375,7 @@ class Run:
         steps: int | None = None,
         seconds: float | None = None,
         measure_every: int = 500,
-        samples: int = 5000,
+        samples: int = 2000,
         hooks: tuple = (),
         progress: bool = True,
     ) -> History:
