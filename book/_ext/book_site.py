@@ -152,6 +152,16 @@ def trim(app, exception):
         font.save(path)
 
 
+def start_katex(app, tries=5):
+    """Its socket is there a moment before it listens: on a busy machine the first call may come too early."""
+    for left in reversed(range(tries)):
+        try:
+            return katex.KaTeXServer.get()
+        except ConnectionRefusedError:
+            if not left:
+                raise
+
+
 def setup(app):
     katex.NODEJS_BINARY = node_binary()
     katex.STARTUP_TIMEOUT = 60  # seconds; after its own 5 a busy machine fails, and leaves the server behind
@@ -162,5 +172,6 @@ def setup(app):
     app.connect("autodoc-process-docstring", as_text)
     app.connect("autodoc-process-signature", short_names)
     app.connect("html-page-context", repair_roles)
+    app.connect("builder-inited", start_katex)
     app.connect("build-finished", trim)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
