@@ -211,9 +211,9 @@ def test_a_class_button_changes_the_digit_and_not_the_code(visit, digits):
     assert page.get_by_role("button", name="class 3").get_attribute("aria-pressed") == "false"
     page.get_by_text("Class asked for: 8.").wait_for()
     assert eight.locator("canvas").evaluate(PIXELS) == shown, "its button had shown this very picture"
-    page.locator(".direction input").first.fill("2.5")
-    drawn(page)
-    assert eight.locator("canvas").evaluate(PIXELS) != shown, "all ten follow the code"
+    page.locator(".direction input").first.fill("2.5")  # all ten follow the code
+    page.wait_for_function("([canvas, was]) => canvas.toDataURL() !== was", timeout=LONG,
+                           arg=[eight.locator("canvas").element_handle(), shown])
     page.get_by_role("button", name="Reset").click()
     assert picture(page) == was
 
