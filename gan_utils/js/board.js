@@ -1,6 +1,7 @@
 // The laboratory's board: data, fakes, D's answer and its pull, painted in the plane or on the line.
 
 export const REACH = 1.6; // the plane that is shown, to each side
+export const MOST_POINTS = 400; // that can be drawn in it
 export const WIDE = 920; // pixels of the board, whatever its size on the screen
 export const px = (v) => ((v + REACH) / (2 * REACH)) * WIDE; // in the plane
 const PULL = { 1: 0.6, 2: 0.22 }; // length in data units of a pull of 1

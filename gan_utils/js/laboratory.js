@@ -1,7 +1,7 @@
 // The laboratory: GANs on the line and in the plane that train in the reader's own page.
 // gan.js holds the arithmetic, board.js and networks.js the pictures. Here: the driver that runs it (in a worker where
 // the host allows one), the address that carries a set-up, and the page.
-import { REACH, WIDE, paintLine, paintPlane, px } from "./board.js";
+import { MOST_POINTS, REACH, WIDE, paintLine, paintPlane, px } from "./board.js";
 import { draw, frame, make, perFrame, prefersCalm, throttled } from "./common.js";
 import { KERNEL, isKept, makeLaw, makeRun, normals, sampleLaw, uniforms } from "./gan.js";
 import { NETWORKS_CSS, makeNetworks, makeUnfolder, mapNetworks, placeCodes, readFile, unfoldFrame,
@@ -217,7 +217,6 @@ function connect(receive) {
 export const defaultSettings = (fields) => ({ seed: 0, ...Object.fromEntries(fields.map((f) => [f.key, f.default])) });
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-const MOST_POINTS = 400;
 
 /** Points of the plane as text, a letter for each coordinate, and back. */
 export const writePoints = (points) => points.flat().map((v) =>

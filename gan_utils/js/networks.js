@@ -1,5 +1,5 @@
 // The laboratory's networks: drawn with what each unit answers, unfolded from noise to fakes, kept in a file.
-import { rgb } from "./board.js";
+import { MOST_POINTS, REACH, rgb } from "./board.js";
 import { draw, make, prefersCalm } from "./common.js";
 import { forward, makeTape, readWeights } from "./gan.js";
 
@@ -132,9 +132,9 @@ export function readFile(text, fields, dimOf) {
     }
   }
   if (!Number.isInteger(step) || step < 0) refuse(`step is ${JSON.stringify(step)}, a whole number needed`);
-  const inPlane = (p) => Array.isArray(p) && p.length === 2 && p.every((v) => typeof v === "number" && Math.abs(v) <= 1.6);
-  if (!Array.isArray(drawn) || drawn.length > 400 || !drawn.every(inPlane)) {
-    refuse("drawn must be at most 400 points [x, y] within 1.6 of 0");
+  const inPlane = (p) => Array.isArray(p) && p.length === 2 && p.every((v) => typeof v === "number" && Math.abs(v) <= REACH);
+  if (!Array.isArray(drawn) || drawn.length > MOST_POINTS || !drawn.every(inPlane)) {
+    refuse(`drawn must be at most ${MOST_POINTS} points [x, y] within ${REACH} of 0`);
   }
   const sizes = sizesOf(settings, dimOf(settings.data));
   for (const [name, weights] of Object.entries({ g, d })) {

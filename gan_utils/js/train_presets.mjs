@@ -10,7 +10,7 @@ const { makeRun } = await import(`data:text/javascript;base64,${Buffer.from(here
 const { fields, presets } = JSON.parse(here("laboratory.json"));
 const usual = Object.fromEntries(fields.map((field) => [field.key, field.default]));
 
-const [...asked] = process.argv.slice(2);
+const asked = process.argv.slice(2);
 const trained = (asked.length ? asked : NAMES).map((name) => {
   const preset = presets.find((p) => p.name === name);
   const settings = { seed: 0, ...usual, ...preset.settings };
