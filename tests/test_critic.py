@@ -206,9 +206,10 @@ def test_play_goes_on_until_pause(visit):
 
 
 @pytest.mark.browser
-def test_a_change_is_said_once_it_rests(visit):
+@pytest.mark.parametrize("rest", [0, 700], ids=["moved at once", "moved later"])
+def test_a_change_is_said_once_it_rests(visit, rest):
     page = visit(widgets.CriticField(steps=5).to_html())
-    page.wait_for_timeout(700)
+    page.wait_for_timeout(rest)
     live = page.locator(".gan-critic [aria-live=polite]")
     assert live.inner_text() == "", "nothing is said before something moves"
     page.get_by_role("slider", name="steps").fill("7")

@@ -283,9 +283,10 @@ def test_the_dirac_gan_steps_plays_and_converges(visit):
     ("densities", "fake, q: width (standard deviation)", "3", r"fake: Gaussian at 2\.00, width 3\.00\. JSD \d\.\d+"),
     ("logit", "logit that D gives to the fake", "3", r"Logit 3\.0\. D takes the fake for real"),
     ("dirac", "steps", "7", r"After 7 steps \d\.\d+ from rest\. Eigenvalue of modulus 1\.0012")])
-def test_a_change_is_said_once_it_rests(visit, kind, name, value, words):
+@pytest.mark.parametrize("rest", [0, 700], ids=["moved at once", "moved later"])
+def test_a_change_is_said_once_it_rests(visit, kind, name, value, words, rest):
     page = visit(DEMOS[kind]().to_html())
-    page.wait_for_timeout(700)
+    page.wait_for_timeout(rest)
     live = page.locator(".gan-game [aria-live=polite]")
     assert live.inner_text() == "", "nothing is said before something moves"
     page.get_by_role("slider", name=name, exact=True).fill(value)

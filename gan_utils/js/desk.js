@@ -133,10 +133,11 @@ export function makeDesk(model, keys, root) {
   const save = throttled(() => model.save_changes(), 80);
   const news = make("p", { className: "unseen", "aria-live": "polite" });
   let sentence = "";
-  let first = true; // nothing is said before the reader moves something
-  const say = settled(() => { if (!first) news.textContent = sentence; first = false; }, 500);
-  const show = perFrame(() => { for (const fn of shows) fn(); say(); });
-  model.on(keys.map((name) => `change:${name}`).join(" "), show);
+  const say = settled(() => { news.textContent = sentence; }, 500);
+  let moved = false; // nothing is said before the reader moves something
+  const show = perFrame(() => { for (const fn of shows) fn(); if (moved) say(); });
+  const change = () => { moved = true; show(); };
+  for (const name of keys) model.on(`change:${name}`, change);
   root.append(news);
   return {
     get: (name) => model.get(name),
@@ -145,7 +146,7 @@ export function makeDesk(model, keys, root) {
     summary(text) { sentence = text; },
     touched() {}, // the Dirac-GAN stops playing here
     show,
-    close: () => { for (const name of keys) model.off(`change:${name}`, show); },
+    close: () => { for (const name of keys) model.off(`change:${name}`, change); },
   };
 }
 
