@@ -68,12 +68,24 @@ export function sampleLaw(law, x, n, uniform, normal) {
 
 // ---------------------------------------------------------------------------------------- the networks
 
+/** How many weights a network of these sizes has. */
+export function countWeights(sizes) {
+  return sizes.slice(1).reduce((sum, out, l) => sum + out * (sizes[l] + 1), 0);
+}
+
+/** The sizes of G and D that these settings ask for; `dim` is that of the data. */
+export function sizesOf(s, dim) {
+  const hidden = (layers, width) => Array(layers).fill(width);
+  return { g: [s.latent_dim, ...hidden(s.layers_g, s.width_g), dim],
+    d: [s.packing * dim, ...hidden(s.layers_d, s.width_d), 1] };
+}
+
 /**
  * A fully connected network as gan_utils.mlp has it: sizes [2, 16, 16, 1], LeakyReLU of slope .2 between. All
  * its weights lie in one array, layer by layer, each layer's weight (out, in) and then its bias; `grad` likewise.
  */
 export function makeNet(sizes) {
-  const count = sizes.slice(1).reduce((sum, out, l) => sum + out * (sizes[l] + 1), 0);
+  const count = countWeights(sizes);
   const net = { sizes, theta: new Float64Array(count), grad: new Float64Array(count), layers: [] };
   let at = 0;
   const part = (length) => {
@@ -331,10 +343,10 @@ export function makeGan(settings, drawn) {
   const { packing, batch_size: batch, latent_dim: latent } = settings;
   const law = makeLaw(settings.data, drawn);
   const { dim } = law;
-  const hidden = (layers, width) => Array(layers).fill(width);
   const first = uniforms(settings.seed, 0);
-  const G = initWeights(makeNet([latent, ...hidden(settings.layers_g, settings.width_g), dim]), first);
-  const D = initWeights(makeNet([packing * dim, ...hidden(settings.layers_d, settings.width_d), 1]), first);
+  const sizes = sizesOf(settings, dim);
+  const G = initWeights(makeNet(sizes.g), first);
+  const D = initWeights(makeNet(sizes.d), first);
   const { beta1 } = settings;
   const stepG = makeOptimiser(G, { kind: settings.optimiser_g, lr: settings.lr_g, beta1 });
   const stepD = makeOptimiser(D, { kind: settings.optimiser_d, lr: settings.lr_d, beta1 });
@@ -625,7 +637,7 @@ export function isKept(promise, measured) {
 }
 
 /** All that a worker needs to hear of the above. */
-export const KERNEL = [uniforms, normals, makeLaw, sampleLaw, makeNet, initWeights, writeWeights, readWeights,
-  makeTape, affine, forward, outer, pullBack, backward, inputGradient, backwardThroughSlope, r1Penalty,
+export const KERNEL = [uniforms, normals, makeLaw, sampleLaw, countWeights, sizesOf, makeNet, initWeights, writeWeights,
+  readWeights, makeTape, affine, forward, outer, pullBack, backward, inputGradient, backwardThroughSlope, r1Penalty,
   gradientPenalty, makeLosses, meanCost, makeOptimiser, makeGan, sortedDistance, projections, wasserstein, countCells,
   sharesOf, kullbackLeibler, cellDivergences, qualityAndModes, makeMeter, makeRun];

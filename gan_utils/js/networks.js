@@ -1,7 +1,7 @@
 // The laboratory's networks: drawn with what each unit answers, unfolded from noise to fakes, kept in a file.
 import { MOST_POINTS, REACH, rgb } from "./board.js";
 import { draw, make, prefersCalm } from "./common.js";
-import { forward, makeTape, readWeights } from "./gan.js";
+import { countWeights, forward, makeTape, readWeights, sizesOf } from "./gan.js";
 
 // ------------------------------------------------------------------- what the driver says of the networks
 
@@ -99,16 +99,6 @@ export function makeUnfolder(set) {
 // --------------------------------------------------------------------------------------- networks in a file
 
 const KIND = "gan-laboratory";
-
-/** How many weights a network of these sizes has. */
-export const countWeights = (sizes) => sizes.slice(1).reduce((sum, out, l) => sum + out * (sizes[l] + 1), 0);
-
-/** The sizes of G and D that these settings ask for; `dim` is that of the data. */
-export function sizesOf(s, dim) {
-  const hidden = (layers, width) => Array(layers).fill(width);
-  return { g: [s.latent_dim, ...hidden(s.layers_g, s.width_g), dim],
-    d: [s.packing * dim, ...hidden(s.layers_d, s.width_d), 1] };
-}
 
 export const writeFile = (settings, drawn, { step, g, d }) =>
   `${JSON.stringify({ kind: KIND, settings, drawn: settings.data === "drawn" ? drawn : [], step, g, d })}\n`;
