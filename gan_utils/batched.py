@@ -49,9 +49,10 @@ class PerSeed(nn.Module):
         self.layer = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        if isinstance(self.layer, Pack) and x.shape[1] % self.layer.k == 0:  # only reshapes, and packs stay in a seed
-            return self.layer(x.flatten(0, 1)).unflatten(0, (len(x), -1))
-        return torch.vmap(self.layer)(x)  # the same, and slower
+        together = getattr(self.layer, "k", getattr(self.layer, "group", 1))
+        if x.shape[1] % together:
+            return self.layer(x[0])  # says what is wrong with the batch: no group may reach into the next seed
+        return self.layer(x.flatten(0, 1)).unflatten(0, (len(x), -1))
 
 
 def side_by_side(networks: Sequence[nn.Sequential]) -> nn.Sequential:
@@ -76,7 +77,7 @@ def _beside(layers: Sequence[nn.Module]) -> nn.Module:
         return side_by_side(layers)
     if isinstance(first, ELEMENTWISE):
         return first
-    if isinstance(first, GROUPED):
+    if isinstance(first, GROUPED) and getattr(first, "start_dim", getattr(first, "dim", 1)) == 1:
         return PerSeed(first)
     known = ", ".join(kind.__name__ for kind in (nn.Linear, *ELEMENTWISE, *GROUPED))
     raise ValueError(f"{type(first).__name__} cannot stand side by side: use {known} (Linear with a bias)")
@@ -142,7 +143,7 @@ def g_step(
 
 def per_seed(function: Callable[..., Tensor], **logits: Tensor) -> Tensor:
     """A loss of `gan_utils.losses` for each seed: logits (seeds, batch, 1) by name, to (seeds,)."""
-    return torch.vmap(lambda given: function(**given))(logits)
+    return function(**logits, dim=(1, 2))
 
 
 def r1_penalty(D: nn.Module, x: Tensor) -> Tensor:

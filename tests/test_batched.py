@@ -224,6 +224,7 @@ def test_side_by_side_copies():
     (lambda: [gu.mlp([2, 3, 1]), gu.mlp([2, 4, 1])], "differ in their layers"),
     (lambda: [nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))], "BatchNorm1d cannot stand side by side: use Linear"),
     (lambda: [nn.Sequential(nn.Linear(2, 2, bias=False))], "Linear cannot stand .*with a bias"),
+    (lambda: [nn.Sequential(nn.Flatten(0))], "Flatten cannot stand side by side"),
 ])
 def test_what_cannot_stand_side_by_side(make, message):
     with pytest.raises(ValueError, match=message):
@@ -235,14 +236,14 @@ def test_shapes_that_do_not_fit():
     G, D = batched.side_by_side(Gs), batched.side_by_side(Ds)
     with pytest.raises(ValueError, match=r"G makes \(3, 4, 4\), the data is \(3, 8, 2\): make them equal"):
         batched.d_step(G, D, adam(D), draw(8, gu.seeded(0)), draw(8, gu.seeded(0)), gu.non_saturating)
-    # 2 seeds of 5 samples make 10, which 2 divides: but no pack may reach across seeds
-    with pytest.raises(ValueError, match="5 samples cannot be packed by 2"):
-        batched.side_by_side(Gs[:2])(draw(5, gu.seeded(0))[:2])
 
 
-def test_packs_never_join_two_seeds():
-    """Three samples of each of two seeds make no pairs, though six samples would."""
-    pack = batched.PerSeed(gu.Pack(2))
-    assert pack(torch.arange(8.0).view(2, 4, 1)).tolist() == [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
-    with pytest.raises(ValueError, match="3 samples cannot be packed by 2"):
-        pack(torch.zeros(2, 3, 1))
+@pytest.mark.parametrize("layer, message", [(gu.Pack(2), "5 samples cannot be packed by 2"),
+                                            (gu.MinibatchStd(2), "5 samples do not make groups of 2")])
+def test_no_pack_and_no_group_joins_two_seeds(layer, message):
+    """Five samples of each of two seeds make no pairs, though ten samples would."""
+    beside = batched.side_by_side([nn.Sequential(layer)] * SEEDS)
+    x = draw(4, gu.seeded(0))
+    torch.testing.assert_close(beside(x), torch.stack([layer(own) for own in x]))
+    with pytest.raises(ValueError, match=message):
+        beside(draw(5, gu.seeded(0))[:2])

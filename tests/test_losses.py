@@ -42,8 +42,21 @@ def test_values_where_d_cannot_tell(name, level, d_loss, g_loss):
     """D gives one answer to all: put it into each definition. Logistic: -log(1/2) twice, log(1/2), -log(1/2)."""
     same = logits(level, level, level)
     family = FAMILIES[name]
-    assert float(family.d(real_logits=same, fake_logits=same)) == pytest.approx(d_loss, abs=1e-12)
-    assert float(family.g(fake_logits=same)) == pytest.approx(g_loss, abs=1e-12)
+    assert family.d(real_logits=same, fake_logits=same).item() == pytest.approx(d_loss, abs=1e-12)
+    assert family.g(fake_logits=same).item() == pytest.approx(g_loss, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_means_over_some_axes(name):
+    """Rows of a batch by themselves, and all of them together."""
+    real, fake = torch.randn(2, 3, 4, 1, dtype=torch.float64, generator=gu.seeded(0))
+    family = FAMILIES[name]
+    apart = [(family.d(real_logits=r, fake_logits=f), family.g(fake_logits=f)) for r, f in zip(real, fake, strict=True)]
+    d_losses = family.d(real_logits=real, fake_logits=fake, dim=(1, 2))
+    g_losses = family.g(fake_logits=fake, dim=(1, 2))
+    assert_close(torch.stack([d_losses, g_losses], dim=1), torch.tensor(apart, dtype=torch.float64))
+    assert_close(family.d(real_logits=real, fake_logits=fake), d_losses.mean())
+    assert_close(family.g(fake_logits=fake), g_losses.mean())
 
 
 def test_chance_levels_that_plots_draw():
@@ -55,8 +68,8 @@ def test_chance_levels_that_plots_draw():
 def test_known_values_at_logit_one():
     """softplus(-1) = .313262 is the non-saturating value at l = 1; the minimax one is -softplus(1) = -1.313262."""
     one = logits(1.0)
-    assert float(gu.nonsaturating_g_loss(fake_logits=one)) == pytest.approx(0.313262, abs=1e-6)
-    assert float(gu.minimax_g_loss(fake_logits=one)) == pytest.approx(-1.313262, abs=1e-6)
+    assert gu.nonsaturating_g_loss(fake_logits=one).item() == pytest.approx(0.313262, abs=1e-6)
+    assert gu.minimax_g_loss(fake_logits=one).item() == pytest.approx(-1.313262, abs=1e-6)
 
 
 @given(st.floats(-30, 30), st.floats(-30, 30))
