@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .losses import GanLoss
-from .runtime import Interrupt, check_count, frozen
+from .runtime import Interrupt, check_count, denormals_as_zero, frozen
 
 Step = Callable[[], Mapping[str, Tensor]]
 BAR = "{l_bar}{bar:10}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"  # short, so that the metric is in sight
@@ -177,7 +177,7 @@ def fit(
     look = {"file": sys.stdout, "ascii": " #", "bar_format": BAR, "mininterval": 0.3}
     bar = tqdm(total=steps, desc=label, disable=not progress, **look)
     try:
-        with Interrupt() as interrupt:
+        with Interrupt() as interrupt, denormals_as_zero():
             _run_hooks(hooks, history, bar, after_step=False)
             while True:
                 over = _is_over(history.steps - first, time.perf_counter() - start, steps, seconds)

@@ -521,6 +521,8 @@ FAULTS = [
     Fault("runtime", "labels.shape != (n,) or labels.dtype", "labels.dtype", "models"),
     Fault("runtime", "<= int(labels.max()) < classes", "<= int(labels.max()) <= classes", "recipes:labels_out"),
     Fault("runtime", "        if self.asked:\n            raise KeyboardInterrupt\n", "", "training:ctrl"),
+    Fault("runtime", "        torch.set_flush_denormal(before)", "        pass", "runtime:denormal"),
+    Fault("training", "interrupt, denormals_as_zero():", "interrupt:", "runtime:denormal"),
     # range, order, law
     Fault("data", "mul_(2 / 255).sub_(1)", "mul_(1 / 255)", "data"),
     Fault("data", "mul_(2 / 255).sub_(1)", "mul_(2 / 256).sub_(1)", "data"),

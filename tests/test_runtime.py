@@ -206,3 +206,23 @@ def test_freed_memory_is_kept_for_the_next_step():
         return int(run.stdout)
 
     assert faults() < 0.1 * faults(MALLOC_TRIM_THRESHOLD_="131072")
+
+
+def test_denormal_numbers_count_as_zero_while_a_run_lasts():
+    """Half of 2e-38 is a denormal number of float32, whose smallest normal one is 1.2e-38."""
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot flush denormal numbers")
+
+    def half():
+        return torch.tensor(2e-38).div(2).item()
+
+    inside = []
+    gu.fit(dict, lambda: inside.append(half()) or {}, steps=1, hooks=[(1, lambda *_: inside.append(half()))],
+           progress=False)
+    assert (inside, half()) == ([0, 0, 0], pytest.approx(1e-38))
+    torch.set_flush_denormal(True)
+    try:  # a setting of the user's is left alone
+        gu.fit(dict, dict, steps=1, progress=False)
+        assert half() == 0
+    finally:
+        torch.set_flush_denormal(False)
