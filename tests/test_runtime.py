@@ -219,7 +219,8 @@ def test_denormal_numbers_count_as_zero_while_a_run_lasts():
     inside = []
     gu.fit(dict, lambda: inside.append(half()) or {}, steps=1, hooks=[(1, lambda *_: inside.append(half()))],
            progress=False)
-    assert (inside, half()) == ([0, 0, 0], pytest.approx(1e-38))
+    assert inside == [0, 0, 0]
+    assert half() > 0, "the setting outlived the run"
     torch.set_flush_denormal(True)
     try:  # a setting of the user's is left alone
         gu.fit(dict, dict, steps=1, progress=False)
