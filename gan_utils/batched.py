@@ -3,8 +3,8 @@
     G = batched.side_by_side([gu.toy_generator(2, data_dim=2, generator=gu.seeded(s)) for s in range(10)])
 
 Tensors have a leading axis of seeds: x is (seeds, batch, ...). A claim about training needs several seeds, and small
-networks spend most of a step on calling kernels, not in them: ten runs of width 64 and batch 64 cost 2.5 times one
-run, not ten times (`python -m benchmarks seeds` measures it where you are). Optimisers, `clip_weights`,
+networks spend most of a step on calling kernels, not in them: ten runs of width 64 and batch 64 cost twice one run,
+not ten times (`python -m benchmarks seeds` measures it where you are). Optimisers, `clip_weights`,
 `ExponentialAverage`, `frozen` and `fit` work elementwise, or by counting, and serve all seeds as they are. Seeds do
 not influence one another: one that diverges is marked by `alive`, and the others go on.
 """
