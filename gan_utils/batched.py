@@ -39,18 +39,21 @@ class Linears(nn.Module):
 
 
 class PerSeed(nn.Module):
-    """A layer without weights that reshapes or compares its batch, applied to each seed's by itself.
+    """`Pack`, `MinibatchStd`, `Flatten` or `Unflatten`, which reshape or compare a batch, for each seed's by itself.
 
-    Packing: `pack = PerSeed(Pack(2))`, then `nn.Sequential(G, pack)` against `pack(x)`.
+    Packing: `pack = PerSeed(Pack(2))`, then `nn.Sequential(G, pack)` against `pack(x)`. Raises ValueError for other
+    layers, and for one that reshapes the axis of the batch itself.
     """
 
     def __init__(self, layer: nn.Module):
         super().__init__()
+        if not isinstance(layer, GROUPED) or getattr(layer, "start_dim", getattr(layer, "dim", 1)) == 0:
+            raise _cannot_stand(layer)
         self.layer = layer
+        self.together = getattr(layer, "k", getattr(layer, "group", 1))  # neighbours that the layer sees at once
 
     def forward(self, x: Tensor) -> Tensor:
-        together = getattr(self.layer, "k", getattr(self.layer, "group", 1))
-        if x.shape[1] % together:
+        if x.shape[1] % self.together:
             return self.layer(x[0])  # says what is wrong with the batch: no group may reach into the next seed
         return self.layer(x.flatten(0, 1)).unflatten(0, (len(x), -1))
 
@@ -77,10 +80,14 @@ def _beside(layers: Sequence[nn.Module]) -> nn.Module:
         return side_by_side(layers)
     if isinstance(first, ELEMENTWISE):
         return first
-    if isinstance(first, GROUPED) and getattr(first, "start_dim", getattr(first, "dim", 1)) == 1:
+    if isinstance(first, GROUPED):
         return PerSeed(first)
+    raise _cannot_stand(first)
+
+
+def _cannot_stand(layer: nn.Module) -> ValueError:
     known = ", ".join(kind.__name__ for kind in (nn.Linear, *ELEMENTWISE, *GROUPED))
-    raise ValueError(f"{type(first).__name__} cannot stand side by side: use {known} (Linear with a bias)")
+    return ValueError(f"{type(layer).__name__} cannot stand side by side: use {known} (Linear with a bias)")
 
 
 @torch.no_grad()

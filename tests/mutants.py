@@ -955,7 +955,7 @@ FAULTS = [
     Fault("batched", "objective.sum().backward()", "objective.mean().backward()", "batched"),
     Fault("batched", "square().sum(dim=2).mean(dim=1)", "square().sum(dim=2).mean()", "batched"),
     Fault("batched", "flatten(2).norm(dim=2)", "flatten(2).norm(dim=1)", "batched"),
-    Fault("batched", "if x.shape[1] % together", "if len(x) * x.shape[1] % together", "batched"),
+    Fault("batched", "if x.shape[1] % self.together", "if len(x) * x.shape[1] % self.together", "batched"),
     Fault("batched", "dim=(1, 2))", "dim=(0, 2))", "batched"),
     Fault("batched", "for w in weights]).all(dim=0)", "for w in weights]).any(dim=0)", "batched"),
     Fault("batched", "layer.bias[seed, 0]", "layer.bias[0, 0]", "batched"),

@@ -247,3 +247,10 @@ def test_no_pack_and_no_group_joins_two_seeds(layer, message):
     torch.testing.assert_close(beside(x), torch.stack([layer(own) for own in x]))
     with pytest.raises(ValueError, match=message):
         beside(draw(5, gu.seeded(0))[:2])
+
+
+@pytest.mark.parametrize("layer", [nn.Softmax(dim=0), nn.Flatten(0), nn.Unflatten(0, (2, 2))])
+def test_a_layer_that_would_mix_the_seeds_is_refused(layer):
+    """A softmax over the batch, taken over all seeds' batches as one, would be wrong without a word."""
+    with pytest.raises(ValueError, match=f"{type(layer).__name__} cannot stand side by side"):
+        batched.PerSeed(layer)
