@@ -210,6 +210,15 @@ def test_a_finger_drags_a_sample_into_its_place(visit):
     assert page.evaluate("scrollY") == 0
 
 
+def test_a_result_is_said_once_it_rests(visit):
+    page = visit(make_board().to_html())
+    live = page.locator(".gan-arithmetic [aria-live=polite]")
+    page.wait_for_timeout(800)  # longer than the rest
+    assert live.inner_text() == "", "nothing is said before something moves"
+    page.locator(".gan-arithmetic input[type=range]").first.fill("2")
+    expect(live).to_have_text(re.compile(r"plus sample \d.*length \d+\.\d"), timeout=10_000)
+
+
 def test_a_finger_draws(visit):
     page = visit(make_pad().to_html(), **PHONE)
     x, y = middle(page.locator(".pad canvas"))

@@ -177,6 +177,8 @@ def test_path_from_a_to_b(visit, explorer):
 def test_a_change_is_said_once_it_rests(visit, explorer):
     page = visit(explorer)
     live = page.locator(".gan-explorer [aria-live=polite]")
+    page.wait_for_timeout(800)  # longer than the rest
+    assert live.inner_text() == "", "nothing is said before something moves"
     page.locator(".direction input").first.fill("1.5")
     assert "+1.50" not in live.inner_text()
     said = r"direction 1 \+1\.50.*Code of length \d+\.\d, (longer|shorter) than"

@@ -151,10 +151,10 @@ function render({ model, el }) {
     check.checked = model.get("at_prior");
     length.textContent = `The code of the result has length ${norm(z).toFixed(1)}: ${
       whereInPrior(norm(z), z.length)}.`;
-    say();
   });
+  const changed = () => { show(); say(); }; // nothing is said before something moves
   codes.forEach((code, k) => paint(tiles[k].pen, generate(code), shape));
-  for (const key of Object.keys(start)) model.on(`change:${key}`, show);
+  for (const key of Object.keys(start)) model.on(`change:${key}`, changed);
   show();
 
   root.arithmetic = { // for tests and for the curious
@@ -168,7 +168,7 @@ function render({ model, el }) {
       return times.sort((a, b) => a - b)[runs >> 1];
     },
   };
-  return () => { for (const key of Object.keys(start)) model.off(`change:${key}`, show); };
+  return () => { for (const key of Object.keys(start)) model.off(`change:${key}`, changed); };
 }
 
 /** A press without movement is a click: fn(); a drag that ends over the i-th target: fn(i). */

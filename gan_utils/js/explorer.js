@@ -266,8 +266,8 @@ function render({ model, el }) {
       : `A mixture that no training example had: ${chosen().join(" + ")}.`;
     stale = [...smallPictures];
     catchUp();
-    say();
   });
+  const changed = () => { show(); say(); }; // nothing is said before something moves
   const showPath = perFrame(() => {
     const stops = Array.from({ length: PATH_STOPS }, (_, i) => at(i / (PATH_STOPS - 1)));
     stops.forEach((code, i) =>
@@ -280,7 +280,7 @@ function render({ model, el }) {
     walk.setAttribute("aria-valuetext", `${Math.round(100 * model.get("t"))} % of the way from A to B`);
   };
 
-  const bindings = [["z", show], ["y", show], ["t", showStep],
+  const bindings = [["z", changed], ["y", changed], ["t", showStep],
     ...["pin_a", "pin_b", "y_a", "y_b", "mode"].map((key) => [key, showPath])];
   for (const [key, fn] of bindings) model.on(`change:${key}`, fn);
   for (const fn of [show, showPath, showStep]) fn();
