@@ -78,7 +78,7 @@ def shipped_path(name: str) -> Path:
     return folder / f"{name}{SHIPPED}"
 
 
-def shipped_generator(name: str = "mnist-dcgan", *, device: str | torch.device = "cpu") -> nn.Module:
+def shipped_generator(name: str = "mnist-mapped", *, device: str | torch.device = "cpu") -> nn.Module:
     """A generator that comes with the package, trained by its recipe, in eval mode."""
     return load_generator(shipped_path(name), device=device)[0]
 

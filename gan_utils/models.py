@@ -6,6 +6,7 @@ weights follow PyTorch's own law, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), drawn from
 no global seed is touched.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -55,16 +56,26 @@ def classic_discriminator(*, generator: torch.Generator | None = None) -> nn.Seq
 
 
 def conv_generator(
-    latent_dim: int = 64, *, width: int = 32, generator: torch.Generator | None = None
+    latent_dim: int = 64,
+    *,
+    mapping: Sequence[int] = (),
+    width: int = 32,
+    generator: torch.Generator | None = None,
 ) -> nn.Sequential:
     """After DCGAN (Radford et al. 2016), for 28 pixels: (batch, latent_dim) to (batch, 1, 28, 28) in [-1, 1].
 
-    A linear layer to 2*width maps of 7x7, then two transposed convolutions that double the side each.
+    A linear layer to 2*width maps of 7x7, then two transposed convolutions that double the side each. `mapping`:
+    the widths of linear layers before it, each with LeakyReLU, which bend the noise first so that the gaps of the
+    data need not be bridged by pictures (the mapping network of Karras et al. 2019, section 2).
     """
     check_count("latent_dim", latent_dim)
     check_count("width", width)
+    sizes = [latent_dim, *mapping]
+    for size in mapping:
+        check_count("each width of mapping", size)
     network = nn.Sequential(
-        nn.Linear(latent_dim, 2 * width * 49, bias=False),  # no bias: BatchNorm has one
+        *(part for n, m in itertools.pairwise(sizes) for part in (nn.Linear(n, m), nn.LeakyReLU(0.2))),
+        nn.Linear(sizes[-1], 2 * width * 49, bias=False),  # no bias: BatchNorm has one
         nn.Unflatten(1, (2 * width, 7, 7)),
         nn.BatchNorm2d(2 * width),
         nn.ReLU(),
@@ -74,7 +85,10 @@ def conv_generator(
         ToOneChannel(width, 1, kernel_size=4, stride=2, padding=1),  # 28 x 28
         nn.Tanh(),
     )
-    return init_weights(network, generator)
+    init_weights(network, generator)
+    for layer in network[: 2 * len(mapping) : 2]:  # by the usual law each would halve what it passes on
+        nn.init.kaiming_uniform_(layer.weight, 0.2, generator=generator)
+    return network
 
 
 def conv_discriminator(

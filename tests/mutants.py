@@ -339,6 +339,9 @@ FAULTS = [
         "conv_generator(latent_dim + classes, width=width)",
         "models:conditional_networks",
     ),
+    Fault("models", "nn.init.kaiming_uniform_(layer.weight, 0.2, generator=generator)", "pass", "models", "wrong law"),
+    Fault("models", "nn.init.kaiming_uniform_(layer.weight, 0.2, generator=generator)",
+          "nn.init.kaiming_uniform_(layer.weight, 0.2)", "models"),
     # who moves, in which mode, from which gradient; counts; the average
     Fault("training", "with frozen(G), torch.no_grad():", "with torch.no_grad():", "training", "statistics moved"),
     Fault(

@@ -86,6 +86,17 @@ def test_initial_law_is_pytorchs_own(name):
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), again.parameters(), strict=True))
 
 
+def test_a_mapping_network_hands_on_the_scale_of_the_noise():
+    """Linear weights of variance 2 / (1.04 fan_in) under LeakyReLU(.2) keep E h^2 = 1; PyTorch's law makes it .09."""
+    G = gu.conv_generator(64, mapping=[128, 96], width=4, generator=gu.seeded(0))
+    h = G[:4](gu.gaussian_noise(4000, 64, generator=gu.seeded(1)))
+    assert h.shape == (4000, 96) and float(h.square().mean()) == pytest.approx(1, abs=0.25)
+    assert G[1].negative_slope == G[3].negative_slope == 0.2
+    assert G(torch.zeros(2, 64)).shape == (2, 1, 28, 28)
+    again = gu.conv_generator(64, mapping=(128, 96), width=4, generator=gu.seeded(0))
+    assert all(torch.equal(a, b) for a, b in zip(G.parameters(), again.parameters(), strict=True))
+
+
 def test_batchnorm_starts_at_scale_one():
     """Scale 1 and shift 0, eps 1e-5, momentum .1: a second positional argument would have set eps."""
     norms = [m for m in gu.conv_generator(generator=gu.seeded(0)) if isinstance(m, nn.BatchNorm2d)]
@@ -111,6 +122,7 @@ def test_mlp_by_hand():
         (lambda: gu.mlp([3]), r"an input and an output, got \[3\]"),
         (lambda: gu.mlp([3, 0]), "each size must be a whole number"),
         (lambda: gu.conv_generator(latent_dim=0), "latent_dim must be a whole number, 1 or more; got 0"),
+        (lambda: gu.conv_generator(mapping=[64, 0]), "each width of mapping must be a whole number, 1 or more; got 0"),
         (lambda: gu.conv_discriminator(width=-1), "width must be a whole number"),
     ],
 )

@@ -71,7 +71,7 @@ def test_installed_elsewhere_it_trains_and_draws(archives, tmp_path):
         return subprocess.run([sys.executable, "-m", "gan_utils", *command], cwd=tmp_path, env=environment,
                               check=False, capture_output=True, text=True)
 
-    done = run("sample", "mnist-dcgan", "--n", "4", "--out", "samples.npz")
+    done = run("sample", "mnist-mapped", "--n", "4", "--out", "samples.npz")
     assert done.returncode == 0, done.stderr
     done = run("train", "gaussian-1d", "--steps", "20", "--out", "run")
     assert done.returncode == 0, done.stderr

@@ -864,7 +864,7 @@ class NoPull(patients.Walk):
     sign="Half-way codes would have the length of the root of d/2, 5.7 instead of 8.",
     reason="Half-way between two independent codes of length 8 lies one of length 5.7; the prior has none that short "
            "(3 in 10,000). On these digits the eye sees little, which is why the fault lives on: short codes make "
-           "plainer, surer pictures, and the distance of a thousand of them tells. Mix along the sphere (slerp).",
+           "plainer pictures, and the distance of a thousand of them tells. Mix along the sphere (slerp).",
     others=("no-pull", "code-gradients-pile", "few-images"),
     figures=("length of z", "percentile of its length", "Fréchet distance", "sureness of the classifier"),
     claim=lambda sick, sound: sick["percentile of its length"] < 5 and sick["Fréchet distance"] > 1.2
