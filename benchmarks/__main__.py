@@ -25,7 +25,7 @@ from gan_utils.models import FromOneChannel, ToOneChannel
 from gan_utils.recipes import RECIPES, Run
 
 from .baselines import CRITIC_STEPS, classic_loop, classic_steps, course_pair, course_steps
-from .twice import cheap_twice
+from .twice import ByPatches, cheap_twice
 
 RECORD = Path(gu.__file__).parent / "checkpoint_files" / "classic-mnist-loop.json"
 EPOCHS = 20
@@ -173,6 +173,9 @@ def our_course_steps(*, bf16: bool) -> Iterator[None]:
     G, D = (net.to(memory_format=torch.channels_last) for net in course_pair())
     cheap_twice(D)
     G[-2].__class__ = ToOneChannel
+    for layer in G:
+        if type(layer) is nn.ConvTranspose2d:
+            layer.__class__ = ByPatches
     opt_g, opt_d = (torch.optim.Adam(p.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True) for p in (G, D))
     for x in gu.batches(gu.load_mnist("train")[0], 128, generator=g):
         for _ in range(CRITIC_STEPS):

@@ -1,10 +1,12 @@
-"""Convolution and batch norm whose second derivative is written out: what a gradient penalty differentiates twice.
+"""The course's layers made cheaper: a second derivative written out, and a transposed convolution without a graph.
 
 PyTorch derives the second derivative of batch norm from some twenty passes over the activations, and that of a
 convolution's weights from a convolution with a kernel of the size of an image. Both are again what the first
 derivative is made of: one native call and three passes, and one ordinary weight gradient. The arithmetic is the
 same, and so are the results, to rounding (tests/test_benchmarks.py).
 """
+
+import itertools
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,23 @@ def cheap_twice(critic: nn.Module) -> nn.Module:
         elif type(layer) is nn.Conv2d:
             layer.__class__ = _Conv
     return critic
+
+
+class ByPatches(nn.ConvTranspose2d):
+    """torch's layer, the same weights and results, unpadded. Without a graph, as in the critic's steps, it is one
+    matrix product for all patches, and adding them up where they overlap, channels last: twice as fast.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return super().forward(x)
+        (n, c, h, w), (k, _), (s, _) = x.shape, self.kernel_size, self.stride
+        matrix = self.weight.permute(0, 2, 3, 1).reshape(c, -1)
+        patches = (x.permute(0, 2, 3, 1).reshape(-1, c) @ matrix).view(n, h, w, k, k, -1)
+        y = self.bias.to(patches.dtype).repeat(n, (h - 1) * s + k, (w - 1) * s + k, 1)
+        for i, j in itertools.product(range(k), repeat=2):
+            y[:, i : i + s * (h - 1) + 1 : s, j : j + s * (w - 1) + 1 : s] += patches[:, :, :, i, j]
+        return y.permute(0, 3, 1, 2)
 
 
 class _Conv(nn.Conv2d):

@@ -6,12 +6,13 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 import gan_utils as gu
 from benchmarks import page, stacked_mnist
 from benchmarks.__main__ import BENCHMARKS, mlp_products, our_course_steps, reach, side_by_side
 from benchmarks.baselines import classic_loop, course_pair, course_steps, torchvision_mnist
-from benchmarks.twice import cheap_twice
+from benchmarks.twice import ByPatches, cheap_twice
 
 
 def test_torchvision_reads_the_same_digits(tmp_path):
@@ -152,3 +153,15 @@ def test_second_derivatives_written_out_are_those_of_autograd():
     for (name, p), q in zip(plain.named_parameters(), written.parameters(), strict=True):
         torch.testing.assert_close(q.grad, p.grad, rtol=1e-9, atol=1e-10, msg=name)
         assert p.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize(("kernel", "stride", "side"), [(3, 2, 1), (4, 1, 3), (3, 2, 6), (2, 3, 4)])
+def test_transposed_convolution_by_patches_is_torchs_own(kernel, stride, side):
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose2d(5, 7, kernel, stride).double()
+    x = torch.randn(3, 5, side, side, dtype=torch.float64).to(memory_format=torch.channels_last)
+    wanted = layer(x).detach()
+    layer.__class__ = ByPatches
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), wanted)
+    assert layer(x).requires_grad, "with a graph it is torch's"

@@ -1,5 +1,6 @@
-"""Re-makes the shipped generators beside this program from their recipes: half an hour or an hour each on 2 cores, minutes on a GPU.
+"""Re-makes the shipped generators beside this program from their recipes.
 
+Half an hour or an hour each on 2 cores, minutes on a GPU.
 They are rounded to 16 bits a number, and their figures are taken after that.
 
     python gan_utils/checkpoint_files/train_generators.py [RECIPE ...]

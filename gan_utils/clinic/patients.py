@@ -10,11 +10,11 @@ import math
 
 import torch
 import torch.nn.functional as F
-from scipy.stats import chi2
 from torch import Tensor, nn
 
 from .. import data, losses, metrics, models
 from ..checkpoints import shipped_generator
+from ..control import prior_percentile
 from ..penalties import clip_weights, r1_penalty
 from ..runtime import evaluating, frozen, seeded
 
@@ -630,8 +630,8 @@ class Walk(Patient):
             images = self.G(self.z)
             features = self.D.features(images)
             read = self.D.head(features).argmax(dim=1)
-        length = self.z.detach().norm(dim=1)
-        return {"length of z": length.median(), "percentile of its length": 100 * chi2.cdf(length**2, 64).mean(),
+        z = self.z.detach()
+        return {"length of z": z.norm(dim=1).median(), "percentile of its length": 100 * prior_percentile(z).mean(),
                 "read as a 3": (read == 3).float().mean(), "distance to real 3s": nearest_three(features)}
 
     def look(self):
@@ -696,8 +696,7 @@ class Halfway(Patient):
         z = self.codes(self.images_to_score())
         images = self.sample(z)
         sure = metrics.digit_logits(images).softmax(dim=1).max(dim=1).values
-        length = z.norm(dim=1)
-        return {"length of z": length.median(), "percentile of its length": 100 * chi2.cdf(length**2, 64).mean(),
+        return {"length of z": z.norm(dim=1).median(), "percentile of its length": 100 * prior_percentile(z).mean(),
                 "Fréchet distance": metrics.frechet_digits(images), "sureness of the classifier": sure.mean()}
 
     def look(self):
