@@ -697,7 +697,7 @@ def test_the_audit_of_held_out_digits_says_that_they_are_digits():
 
 
 def test_evaluate_sets_every_figure_beside_its_perfect_value(capsys):
-    assert main(["evaluate", "mnist-mapped", "--n", "300", "--json"]) == 0
+    assert main(["evaluate", "mnist-mapped", "--n", "2000", "--json"]) == 0  # of fewer it is as good as real digits
     found = json.loads(capsys.readouterr().out)
     names = {"frechet", "kernel", "score", "precision", "recall", "density", "coverage", "class_tv"}
     assert names | {f"{name}_perfect" for name in names} == found.keys() - {"n", "seed"}
