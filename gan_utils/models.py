@@ -86,7 +86,7 @@ def conv_generator(
         nn.Tanh(),
     )
     init_weights(network, generator)
-    for layer in network[: 2 * len(mapping) : 2]:  # by the usual law each would halve what it passes on
+    for layer in network[: 2 * len(mapping) : 2]:  # by the usual law each would more than halve what it passes on
         nn.init.kaiming_uniform_(layer.weight, 0.2, generator=generator)
     return network
 

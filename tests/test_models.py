@@ -87,7 +87,7 @@ def test_initial_law_is_pytorchs_own(name):
 
 
 def test_a_mapping_network_hands_on_the_scale_of_the_noise():
-    """Linear weights of variance 2 / (1.04 fan_in) under LeakyReLU(.2) keep E h^2 = 1; PyTorch's law makes it .09."""
+    """Linear weights of variance 2 / (1.04 fan_in) under LeakyReLU(.2) keep E h^2 = 1; PyTorch's makes it .04."""
     G = gu.conv_generator(64, mapping=[128, 96], width=4, generator=gu.seeded(0))
     h = G[:4](gu.gaussian_noise(4000, 64, generator=gu.seeded(1)))
     assert h.shape == (4000, 96) and float(h.square().mean()) == pytest.approx(1, abs=0.25)
