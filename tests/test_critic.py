@@ -199,6 +199,7 @@ def test_play_goes_on_until_pause(visit):
     page.get_by_role("button", name="Play").click()
     page.wait_for_function("+document.querySelector('.gan-critic .readings b').textContent >= 2", timeout=LONG)
     page.get_by_role("button", name="Pause").click()
+    drawn(page)  # a step taken just before may not be drawn yet
     taken = readings(page)[0]
     assert 2 <= taken < 400
     page.wait_for_timeout(300)

@@ -266,6 +266,7 @@ def test_the_dirac_gan_steps_plays_and_converges(visit):
     page.get_by_role("button", name="Play").click()
     expect(page.get_by_role("slider", name="steps")).to_have_value(re.compile("[2-9]|..+"), timeout=LONG)
     page.get_by_role("button", name="Pause").click()
+    drawn(page)  # a step taken just before may not be drawn yet
     taken = int(page.get_by_role("slider", name="steps").input_value())
     assert 2 <= taken < 500
     page.wait_for_timeout(300)
