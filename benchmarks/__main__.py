@@ -4,6 +4,7 @@ Each comparison runs both sides in one process on one machine; only ratios trave
 """
 
 import argparse
+import functools
 import itertools
 import json
 import math
@@ -23,6 +24,7 @@ import gan_utils as gu
 from gan_utils import batched, recipes
 from gan_utils.models import FromOneChannel, ToOneChannel
 from gan_utils.recipes import RECIPES, Run
+from gan_utils.runtime import as_fx_graph
 
 from .baselines import CRITIC_STEPS, classic_loop, classic_steps, course_pair, course_steps
 from .twice import ByPatches, cheap_twice
@@ -117,6 +119,7 @@ def reach(target: float, seed: int, *, recipe: str = "mnist-dcgan", every: int =
 def our_classic_steps() -> Iterator[None]:
     """The same networks, batch, losses and optimiser as the classic loop, by the package's steps."""
     run = Run("mnist-mlp")
+    run.train(steps=201, **SILENT)  # past the tracing
     while True:
         run._d_step(), run._g_step()
         yield
@@ -332,7 +335,7 @@ def import_time() -> list[dict]:
 def busy() -> list[dict]:
     """Steps a second of mnist-mlp, calm and beside a process that keeps one core busy, taken in turn."""
     run = Run("mnist-mlp")
-    run.train(steps=50, **SILENT)  # warm-up
+    run.train(steps=201, **SILENT)  # past the tracing
 
     def rate() -> float:
         before, start = run.history.steps, time.perf_counter()
@@ -367,6 +370,30 @@ def distances(seconds: float = 90.0) -> list[dict]:
     return rows
 
 
+def traced() -> list[dict]:
+    """On the CPU, milliseconds of a step of each recipe: as plain calls, and as a traced list of them, in turn."""
+    rows = []
+    for name, recipe in RECIPES.items():
+        block = 50 if recipe.generator in ("toy_generator", "classic_generator") else 5
+        rates = side_by_side(_cpu_steps(name, lambda step: step), _cpu_steps(name, _listed), block=block)
+        ratio, bounds = rates["ratio"], rates["range"]
+        plain, listed = (1e3 / rates[side] for side in ("baseline", "ours"))
+        rows.append({"name": name, "plain_ms": plain, "list_ms": listed, "ratio": ratio, "range": bounds})
+    return rows
+
+
+_listed = functools.partial(as_fx_graph, after=1)
+
+
+def _cpu_steps(name: str, how: Callable[[Callable], Callable]) -> Iterator[None]:
+    """Steps of a recipe, those without a penalty, each called as `how` says."""
+    run = Run(name, device="cpu")
+    d_step, g_step = how(functools.partial(run._update_d, penalised=False)), how(run._update_g)
+    while True:
+        d_step(), g_step()
+        yield
+
+
 def graphs() -> list[dict]:
     """On CUDA, milliseconds of a step of each recipe: as plain calls, and as recorded graphs."""
     if not torch.cuda.is_available():
@@ -393,6 +420,7 @@ def _cuda_step_ms(name: str, *, plain: bool, steps: int = 200) -> float:
 BENCHMARKS = {
     "import": import_time,
     "graphs": graphs,
+    "traced": traced,
     "steps": steps,
     "matmul": matmul,
     "busy": busy,

@@ -61,6 +61,12 @@ SECTIONS = {  # benchmark: heading, and what is compared
         "Milliseconds against batch, width and amount of data. The power is the slope in the logarithms over the "
         "last doubling: 1 is linear.",
     ),
+    "traced": (
+        "A step as a list of calls",
+        "Milliseconds a step of each recipe, without penalty: its steps as plain calls, and traced once and repeated "
+        "as a bare list of torch's operations, which is what the recipes do on a CPU from their 201st step on. The "
+        "results are equal bit for bit.",
+    ),
     "graphs": (
         "On a graphics card",
         "Milliseconds a step of each recipe: its steps as plain calls, and recorded once as CUDA graphs and played "
@@ -83,6 +89,7 @@ HEADS = {
     "ours_ms": "ours, ms",
     "plain_ms": "calls, ms",
     "graph_ms": "graphs, ms",
+    "list_ms": "list, ms",
 }
 
 

@@ -11,7 +11,7 @@ import os as _os
 # get, and training falls to a few per cent. A short spin costs nothing on a calm machine (see benchmarks/).
 # It is read once, when torch is first imported; a setting of yours is respected.
 if "OMP_WAIT_POLICY" not in _os.environ:
-    _os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    _os.environ.setdefault("GOMP_SPINCOUNT", "600")
 
 from .checkpoints import (
     load_generator,

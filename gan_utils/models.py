@@ -164,14 +164,19 @@ def join_one_hot(z: Tensor, y: Tensor, classes: int, *, scale: float = 1.0) -> T
     One entry of size `scale` stands beside d of size about 1: at d = 64 it has 1/65 of the energy.
     """
     check_labels(y, len(z))
-    return torch.cat([z, scale * F.one_hot(y, classes).to(z)], dim=1)
+    return torch.cat([z, scale * _one_hot(y, classes, z)], dim=1)
 
 
 def join_class_planes(x: Tensor, y: Tensor, classes: int) -> Tensor:
     """(n, c, h, w) and classes (n,) to (n, c + classes, h, w): plane k is 1 where the class is k, 0 elsewhere."""
     check_labels(y, len(x))
-    planes = F.one_hot(y, classes).to(x)[:, :, None, None]
+    planes = _one_hot(y, classes, x)[:, :, None, None]
     return torch.cat([x, planes.expand(-1, -1, *x.shape[2:])], dim=1)
+
+
+def _one_hot(y: Tensor, classes: int, like: Tensor) -> Tensor:
+    """`F.one_hot` without its look at the values, which a traced step could not repeat; scattering checks the range."""
+    return like.new_zeros(len(y), classes).scatter(1, y[:, None], 1.0)
 
 
 class ConditionalGenerator(nn.Module):

@@ -40,7 +40,7 @@ from .metrics import (
     wasserstein_1d,
 )
 from .penalties import gradient_penalty, r1_penalty
-from .runtime import as_cuda_graph, check_count, check_labels, evaluating, pick_device, seeded
+from .runtime import as_cuda_graph, as_fx_graph, check_count, check_labels, evaluating, pick_device, seeded
 from .training import CHECK_EVERY, ExponentialAverage, History, Step, d_step, fit, g_step
 
 Labels = Tensor | None
@@ -514,8 +514,10 @@ class Run:
             "D, penalised": functools.partial(self._update_d, penalised=True),
             "G": self._update_g,
         }
-        if self.device.type == "cpu" or self.ranks.world > 1:
+        if self.ranks.world > 1:
             return updates
+        if self.device.type == "cpu":
+            return {name: as_fx_graph(update) for name, update in updates.items()}
         return {name: as_cuda_graph(update, self.stream) for name, update in updates.items()}
 
     def _update_d(self, *, penalised: bool) -> dict[str, Tensor]:
@@ -638,18 +640,14 @@ def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def _adam(network: nn.Module, lr: float, betas: tuple[float, float]) -> torch.optim.Adam:
-    """On CUDA the rate is a tensor, so that a recorded step sees it fall."""
+    """The rate is a tensor, so that a recorded step sees it fall."""
     device = next(network.parameters()).device
-    if device.type == "cpu":
-        return torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=True)
-    rate = torch.tensor(lr, device=device)
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True, capturable=True)
+    cuda = device.type == "cuda"
+    rate = torch.tensor(lr, device=device, dtype=torch.float32 if cuda else torch.float64)
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True, capturable=cuda)
 
 
 def _set_lr(opt: torch.optim.Optimizer, lr: float, lr_half: float, step: int) -> None:
     now = lr / (1 + step / lr_half)
     for group in opt.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(now)
-        else:
-            group["lr"] = now
+        group["lr"].fill_(now)

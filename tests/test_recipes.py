@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import gan_utils as gu
-from gan_utils import recipes
+from gan_utils import recipes, runtime
 from gan_utils.__main__ import main
 from gan_utils.recipes import NOISE, RECIPES, Run, measure, sample
 from gan_utils.training import CHECK_EVERY
@@ -65,11 +65,50 @@ def test_learning_rate_halves_at_lr_half():
     run = Run("gaussian-1d")
     for step, lr in ((0, 0.4), (100, 0.2), (300, 0.1)):
         recipes._set_lr(run.opt_d, 0.4, 100.0, step)
-        assert run.opt_d.param_groups[0]["lr"] == pytest.approx(lr)
+        assert float(run.opt_d.param_groups[0]["lr"]) == lr
     run = Run("mnist-conv")
     run.train(steps=2, **QUICK)
     for opt, lr in ((run.opt_g, run.recipe.lr_g), (run.opt_d, run.recipe.lr_d)):
         assert opt.param_groups[0]["lr"] == pytest.approx(lr / (1 + 1 / run.recipe.lr_half))
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_traced_steps_are_the_steps_bit_for_bit(name, monkeypatch):
+    """Traced after two calls of each kind, against plain ones: losses, networks, averages, moments, random stream."""
+    monkeypatch.setitem(RECIPES, name, dataclasses.replace(RECIPES[name], penalty_every=2, lr_half=3.0))
+    kinds = []
+
+    def traced(step):
+        kinds.append(step)
+        return runtime.as_fx_graph(step, after=2)
+
+    monkeypatch.setattr(recipes, "as_fx_graph", traced)
+    fast = Run(name, seed=1)
+    fast.train(steps=6, **QUICK)
+    monkeypatch.setattr(recipes, "as_fx_graph", lambda step: step)
+    plain = Run(name, seed=1)
+    plain.train(steps=6, **QUICK)
+    assert len(kinds) == 3 and fast.d_updates >= 6
+    for loss in ("d_loss", "g_loss"):
+        assert fast.history[loss] == plain.history[loss]
+    for part, net in plain._networks().items():
+        assert_same(fast._networks()[part].state_dict(), net.state_dict())
+    for mine, theirs in ((fast.opt_g, plain.opt_g), (fast.opt_d, plain.opt_d)):
+        for a, b in zip(mine.state.values(), theirs.state.values(), strict=True):
+            assert_same(a, b)
+    assert torch.equal(fast.stream.get_state(), plain.stream.get_state())
+
+
+def assert_same(mine, theirs):
+    assert mine.keys() == theirs.keys() and all(torch.equal(mine[key], theirs[key]) for key in theirs)
+
+
+def test_long_runs_on_the_cpu_are_traced(monkeypatch):
+    """From call 201 on the networks themselves are not asked any more: the list of calls is repeated."""
+    run, asked = Run("gaussian-1d"), []
+    run.D.register_forward_hook(lambda *_: asked.append(run.history.steps))
+    run.train(steps=230, **QUICK)
+    assert asked[-1] < 229 and len(set(asked)) >= 200
 
 
 @pytest.mark.cuda
