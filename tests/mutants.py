@@ -226,6 +226,7 @@ FAULTS = [
     Fault("penalties", "isinstance(layer, (nn.Linear, nn.Conv2d))", "isinstance(layer, nn.Linear)", "penalties"),
     Fault("penalties", "torch.randn(len(matrix), generator=generator)", "torch.randn(len(matrix))", "penalties"),
     Fault("penalties", "    drifts_in_training = True", "    drifts_in_training = False", "penalties"),
+    Fault("penalties", "[i * n : (i + 1) * n].to(real)", "[i * n : (i + 1) * n]", "penalties:between_is"),
     # initial law, ends, batch statistics, classes
     Fault("models", "*ctx.how, ctx.rim)", "*ctx.how)", "models"),
     Fault("models", "slope.sum(dim=(0, 2, 3))", "slope.mean(dim=(0, 2, 3))", "models"),
@@ -514,6 +515,9 @@ FAULTS = [
     ),
     Fault("runtime", "os.replace(temporary, path)", "path.write_bytes(data)", "runtime:not light"),
     Fault("runtime", "        os.unlink(temporary)\n", "        pass\n", "runtime:not light"),
+    Fault("runtime", "mkstemp(dir=path.parent, ", "mkstemp(", "runtime:write_atomic"),
+    Fault("runtime", "        if self._main:\n            self._before", "        if True:\n            self._before",
+          "runtime:main_thread"),
     Fault("runtime", "0o666 & ~_umask()", "0o600", "runtime:not light"),
     Fault("runtime", "    os.umask(mask)\n", "", "runtime:not light"),
     Fault(
@@ -589,6 +593,7 @@ FAULTS = [
         "mixture(n, grid_centres(side), std",
         "properties:pass_their",
     ),
+    Fault("data", "str(error).splitlines()[0] if str(error) else type", "type", "data:failed_download"),
     # axis, root, bias, mode
     Fault("metrics", "(x - y).abs().mean()", "(x - y).square().mean()", "metrics"),
     Fault(
@@ -950,6 +955,12 @@ FAULTS = [
         "health:verdicts",
     ),
     Fault("health", "x.detach().flatten(1).double()", "x.detach().double()", "properties:health_sees"),
+    Fault("health", "elif separation > WON:", "elif separation >= WON:", "health:verdicts_turn"),
+    Fault("health", "0.999, 0.02, 0.2", "0.99, 0.02, 0.2", "health:verdicts_turn"),
+    Fault("health", "roll(1, dims=0)).norm(dim=1)", "roll(1, dims=0)).norm(dim=0)", "health:mean_of_distances"),
+    # the game on paper
+    Fault("theory", "at.clone() if again else at.detach()", "at.detach()", "theory:differentiated_again"),
+    Fault("theory", "psi * theta))\n    return d_loss", "theta))\n    return d_loss", "theory:differentiated_again"),
     # several ranks: parts, sums, statistics, what is said
     Fault("distributed", "x.chunk(self.world)[self.rank]", "x[self.rank :: self.world]", "distributed:neighbours"),
     Fault("distributed", "return _Sum.apply(gradient.contiguous())", "return gradient", "distributed:update"),
@@ -962,6 +973,7 @@ FAULTS = [
     # seeds side by side
     Fault("batched", "objective.sum().backward()", "objective.mean().backward()", "batched"),
     Fault("batched", "square().sum(dim=2).mean(dim=1)", "square().sum(dim=2).mean()", "batched"),
+    Fault("batched", "input_gradient(D, x).flatten(2).square()", "input_gradient(D, x).square()", "batched:images"),
     Fault("batched", "flatten(2).norm(dim=2)", "flatten(2).norm(dim=1)", "batched"),
     Fault("batched", "if x.shape[1] % self.together", "if len(x) * x.shape[1] % self.together", "batched"),
     Fault("batched", "dim=(1, 2))", "dim=(0, 2))", "batched"),
@@ -977,6 +989,7 @@ FAULTS = [
     Fault("control", "best = error.argmin(dim=0)", "best = error.argmax(dim=0)", "control"),
     Fault("control", "return (1 - t) * a + t * b", "return t * a + (1 - t) * b", "control"),
     Fault("control", ".clamp(-1, 1).nan_to_num(nan=1)", ".clamp(-1, 1)", "control"),
+    Fault("control", ".clamp(-1, 1).nan_to_num", ".nan_to_num", "control:no_one_arc"),
     Fault("control", "z.shape[-1] ** 0.5 / z.norm(", "z.shape[-1] / z.norm(", "control"),
     Fault("control", "direction @ basis @ basis.T", "direction @ others.T @ others", "control"),
     Fault("control", 'y, reduction="none")', "y)", "control"),

@@ -152,6 +152,18 @@ def test_r1_of_linear_critics_is_their_squared_slope():
     torch.testing.assert_close(above, torch.tensor([16.0, 0.0, 0.0]))
 
 
+def test_penalties_of_images_take_the_slope_over_all_pixels():
+    """D_s(x) = w_s . x over 2 x 2 pixels: |w|^2 = 25 and 1, (|w| - 1)^2 = 16 and 0."""
+    rows = torch.tensor([[1.0, 2.0, 2.0, 4.0], [0.5, 0.5, 0.5, 0.5]])
+    critics = [nn.Sequential(nn.Flatten(), gu.mlp([4, 1])) for _ in rows]
+    for critic, row in zip(critics, rows, strict=True):
+        critic[1][0].weight.data = row[None]
+    D, x = batched.side_by_side(critics), torch.randn(2, 5, 1, 2, 2, generator=gu.seeded(0))
+    torch.testing.assert_close(batched.r1_penalty(D, x), torch.tensor([25.0, 1.0]))
+    slopes = batched.gradient_penalty(D, x, x + 1, generator=gu.seeded(0))
+    torch.testing.assert_close(slopes, torch.tensor([16.0, 0.0]), atol=1e-6, rtol=1e-6)
+
+
 @pytest.mark.parametrize("packing, group", [(1, 0), (2, 0), (1, 4)])
 def test_a_seed_that_dies_leaves_the_others_bit_for_bit(packing, group):
     """Seed 1 starts with NaN; after five steps the others' weights are what they are without it, to the bit."""

@@ -44,6 +44,8 @@ def test_where_there_is_no_one_arc_the_line_is_taken():
     a = normal(6)
     for b in (2 * a, -a, 0 * a):
         torch.testing.assert_close(control.slerp(a, b, 0.25), 0.75 * a + 0.25 * b)
+    many = normal(200, 6, dtype=torch.float32)  # the cosine of some is rounded above 1
+    torch.testing.assert_close(control.slerp(many, 2 * many, 0.25), 1.25 * many)
 
 
 def test_percentile_is_the_chi_law():
@@ -122,6 +124,8 @@ def test_walk_does_not_add_up_its_gradients():
     z, w = normal(3, 4), normal(4, seed=1)
     moved = control.walk(z, lambda z: z @ w, steps=10, lr=0.1)
     torch.testing.assert_close(moved, z - w.sign(), atol=1e-6, rtol=0)
+    unasked = control.walk(z, lambda z: z @ w)  # 40 steps of .1, and no pull
+    torch.testing.assert_close(unasked, z - 4 * w.sign(), atol=1e-6, rtol=0)
 
 
 def test_rows_of_a_walk_are_separate_runs():

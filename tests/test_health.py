@@ -47,6 +47,24 @@ def test_verdicts(scale, shift, verdict):
     assert health(real, scale * fake, scores[:4000] + shift, scores[4000:]).verdict == verdict
 
 
+def test_spread_is_a_mean_of_distances():
+    """Real (0, 0), (3, 4) are 5 apart, fakes (0, 0), (0, 2) are 2: .4, whatever each axis says by itself."""
+    real, fake = torch.tensor([[0.0, 0.0], [3.0, 4.0]]), torch.tensor([[0.0, 0.0], [0.0, 2.0]])
+    assert health(real, fake, EVEN, EVEN).spread == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("above", "spread", "verdict"),
+    [(1000, 0.19, "G has collapsed"), (1000, 0.21, "D has won"), (999, 0.21, "in balance"), (521, 0.21, "in balance"),
+     (519, 0.21, "junk feedback"), (481, 0.21, "junk feedback"), (479, 0.21, "in balance")],
+)
+def test_verdicts_turn_at_the_numbers_that_are_written(above, spread, verdict):
+    """Every real sample scores above `above` of 1,000 fakes: a separation of .999 is not above .999 yet."""
+    scores, x = torch.arange(1000.0)[:, None], torch.arange(2.0)[:, None]
+    found = health(x, spread * x, torch.full((2, 1), above - 0.5), scores)
+    assert found.separation == pytest.approx(above / 1000) and found.verdict == verdict
+
+
 def train(G, D, *, steps, lr_g, lr_d, loss=gu.non_saturating, d_steps_per_g=1, data=gu.ring, latent_dim=2):
     """A short run, and its health on 2,000 fresh samples."""
     g = gu.seeded(0)

@@ -108,6 +108,17 @@ def test_points_between_are_one_place_a_sample_on_the_segment(shape):
     assert float(epsilon.mean()) == pytest.approx(0.5, abs=6 / math.sqrt(12 * n))
 
 
+def test_between_is_one_draw_a_sample_in_the_type_of_the_data():
+    """epsilon x + (1 - epsilon) y by hand; the stream goes on after n numbers, and half precision stays half."""
+    x, y, stream, own = points(5, 3), points(5, 3, seed=1), gu.seeded(4), gu.seeded(4)
+    epsilon = torch.rand(5, 1, generator=own)
+    assert_close(gu.between(x, y, generator=stream), epsilon * x + (1 - epsilon) * y)
+    assert torch.equal(stream.get_state(), own.get_state())
+    gu.gradient_penalty(HalfSquare(1.0), x, y, generator=stream), torch.rand(5, 1, generator=own)
+    assert torch.equal(stream.get_state(), own.get_state())
+    assert gu.between(x.half(), y.half(), generator=stream).dtype == torch.float16
+
+
 def test_zero_critic_has_penalty_one_and_finite_gradient():
     """Slope 0 everywhere: (0 - 1)^2 = 1, and norm() sends 0 back where a bare square root sends NaN."""
     D = linear(0.0, 0.0)

@@ -4,8 +4,10 @@ import ast
 import math
 import os
 import platform
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -157,7 +159,12 @@ def test_write_atomic_leaves_whole_files_only(tmp_path, monkeypatch):
     assert path.read_bytes() == b"first"
     (tmp_path / "plain").write_bytes(b"")
     assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode, "readable as any new file"
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("power cut")))
+
+    def cut(temporary, target):
+        assert Path(temporary).parent == path.parent, "from another file system a file cannot be moved at once"
+        raise OSError("power cut")
+
+    monkeypatch.setattr(os, "replace", cut)
     with pytest.raises(OSError, match="power cut"):
         runtime.write_atomic(path, b"second")
     assert path.read_bytes() == b"first"
@@ -244,6 +251,16 @@ def test_without_a_tracer_each_step_is_called(monkeypatch):
     asked = []
     play = runtime.as_fx_graph(lambda: asked.append(1) or {"loss": torch.zeros(())}, after=1)
     assert [list(play()) for _ in range(3)] == [["loss"]] * 3 and len(asked) == 3
+
+
+def test_outside_the_main_thread_ctrl_c_is_left_alone():
+    """Python lets no other thread set a handler: what stands there stays."""
+    def inside():
+        with runtime.Interrupt() as interrupt:
+            return interrupt.asked, signal.getsignal(signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(inside).result() == (False, signal.getsignal(signal.SIGINT))
 
 
 def test_denormal_numbers_count_as_zero_while_a_run_lasts():

@@ -170,6 +170,8 @@ def test_probabilities(p, q, want):
     got = gu.js_divergence(torch.tensor(p), torch.tensor(q))
     assert got == pytest.approx(want, abs=1e-6)
     assert got == pytest.approx(spatial.distance.jensenshannon(p, q) ** 2, abs=1e-6)
+    best = gu.optimal_logit(torch.tensor(p), torch.tensor(q))
+    assert gu.game_value(best, torch.tensor(p), torch.tensor(q)) == pytest.approx(2 * want - math.log(4), abs=1e-6)
 
 
 @pytest.mark.parametrize("k, jsd", [
@@ -238,6 +240,17 @@ def test_field_by_hand(game):
     got = gu.dirac_field(states, GAMES[game], r1_gamma=0.7)
     torch.testing.assert_close(got, want)
     torch.testing.assert_close(gu.dirac_step(states, GAMES[game], lr=0.1, r1_gamma=0.7), states + 0.1 * want)
+
+
+def test_field_can_be_differentiated_again():
+    """Non-saturating, s at l = theta psi: the field is (psi (1 - s), -theta s - gamma psi), and s' = s (1 - s)."""
+    theta, psi = 1.0, 0.5
+    s = 1 / (1 + math.exp(-theta * psi))
+    slope = s * (1 - s)
+    got = torch.autograd.functional.jacobian(
+        lambda x: gu.dirac_field(x, gu.non_saturating, r1_gamma=0.7), state(theta, psi))
+    want = [[-slope * psi**2, 1 - s - slope * theta * psi], [-s - slope * theta * psi, -slope * theta**2 - 0.7]]
+    torch.testing.assert_close(got, torch.tensor(want, dtype=torch.float64))
 
 
 def test_alternating_lets_g_see_the_new_d():
@@ -339,5 +352,6 @@ def test_states_of_a_run():
     states = gu.dirac_run(torch.ones(3, 2), gu.minimax, lr=0.1, steps=4)
     assert states.shape == (5, 3, 2)
     assert torch.equal(states[0], torch.ones(3, 2)) and not states.requires_grad
+    assert gu.dirac_run(state(1, 1), gu.minimax, lr=0.1, steps=0).tolist() == [[1, 1]]
     with pytest.raises(ValueError, match="steps must be a whole number"):
         gu.dirac_run(state(1, 1), gu.minimax, lr=0.1, steps=1.5)
