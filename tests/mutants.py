@@ -224,6 +224,7 @@ FAULTS = [
     ),
     Fault("penalties", "        if self.training:\n            self._iterate(matrix)", "        pass", "penalties"),
     Fault("penalties", "isinstance(layer, (nn.Linear, nn.Conv2d))", "isinstance(layer, nn.Linear)", "penalties"),
+    Fault("penalties", "for _ in range(15):", "for _ in range(0):", "penalties:first_pass"),
     Fault("penalties", "torch.randn(len(matrix), generator=generator)", "torch.randn(len(matrix))", "penalties"),
     Fault("penalties", "    drifts_in_training = True", "    drifts_in_training = False", "penalties"),
     Fault("penalties", "[i * n : (i + 1) * n].to(real)", "[i * n : (i + 1) * n]", "penalties:between_is"),
@@ -343,6 +344,7 @@ FAULTS = [
     Fault("models", "nn.init.kaiming_uniform_(layer.weight, 0.2, generator=generator)", "pass", "models", "wrong law"),
     Fault("models", "nn.init.kaiming_uniform_(layer.weight, 0.2, generator=generator)",
           "nn.init.kaiming_uniform_(layer.weight, 0.2)", "models"),
+    Fault("models", "0.2),\n        nn.Flatten()", "),\n        nn.Flatten()", "models:below_zero"),
     # who moves, in which mode, from which gradient; counts; the average
     Fault("training", "with frozen(G), torch.no_grad():", "with torch.no_grad():", "training", "statistics moved"),
     Fault(
@@ -660,6 +662,13 @@ FAULTS = [
         "hits = torch.bincount(nearest, minlength=count)",
         "metrics:modes",
     ),
+    Fault("metrics", "_subset(features.double(),", "_subset(features,", "metrics:kernel_distance_agrees"),
+    Fault("metrics", "        check_finite(name, law)\n", "", "metrics:bad_input"),
+    # letters: turned, stretched, shifted
+    Fault("letters", "-wide * sin", "wide * sin", "letters:by_what_is_written", "turned and sheared"),
+    Fault("letters", "high * cos, down]", "high * cos, across]", "letters:by_what_is_written"),
+    Fault("letters", "math.radians(4)", "math.radians(8)", "letters:by_what_is_written"),
+    Fault("letters", "ink.mul_(2 / 15)", "ink.mul_(2 / 14)", "letters:by_what_is_written"),
     # what is written, what is refused
     Fault("checkpoints", "if k.startswith(prefix)}", "}", "recipes:averaged_generator"),
     Fault("checkpoints", "k.removeprefix(prefix): v", "k: v", "recipes:averaged_generator"),
@@ -689,6 +698,7 @@ FAULTS = [
         "",
         "checkpoints",
     ),
+    Fault("checkpoints", "\\n{name} {tensor.dtype} {tuple(tensor.shape)}\\n", "", "checkpoints:changed"),
     Fault("checkpoints", "except (RuntimeError, TypeError) as error:", "except RuntimeError as error:", "checkpoints"),
     # laziness, streams, what a resumed run remembers
     Fault(
@@ -937,6 +947,9 @@ FAULTS = [
         "recipes:json_lines_hold",
     ),
     Fault("__main__", "    run.save(path)  # not where", "    pass  # not where", "recipes:diverged_run_leaves"),
+    Fault("__main__", '"--out", required=True, metavar="DIR"', '"--out", metavar="DIR"', "recipes:has_to_be_given"),
+    Fault("__main__", 'interrupted", file=sys.stderr)', 'interrupted")', "recipes:ctrl_c_outside"),
+    Fault("__main__", '        print(f"{health.verdict}: s', '        (f"{health.verdict}: s', "recipes:overwrites"),
     # who has the upper hand, and whether samples vary
     Fault(
         "health",
@@ -957,6 +970,7 @@ FAULTS = [
     Fault("health", "x.detach().flatten(1).double()", "x.detach().double()", "properties:health_sees"),
     Fault("health", "elif separation > WON:", "elif separation >= WON:", "health:verdicts_turn"),
     Fault("health", "0.999, 0.02, 0.2", "0.99, 0.02, 0.2", "health:verdicts_turn"),
+    Fault("health", "norm(dim=1).mean())", "norm(dim=1).sum())", "health:mean_of_distances"),
     Fault("health", "roll(1, dims=0)).norm(dim=1)", "roll(1, dims=0)).norm(dim=0)", "health:mean_of_distances"),
     # the game on paper
     Fault("theory", "at.clone() if again else at.detach()", "at.detach()", "theory:differentiated_again"),

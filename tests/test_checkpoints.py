@@ -68,10 +68,11 @@ def test_shipped_names():
 
 
 def test_a_changed_file_is_refused(tmp_path):
-    """One bit of a weight, or one word of the header, altered in place: safetensors still reads it, we do not."""
-    path = gu.save_tensors(tmp_path / "t.safetensors", {"a": torch.zeros(100)}, {"seed": 3})
+    """One bit, a word of the header, a name, a shape or a type, altered in place: safetensors still reads it."""
+    path = gu.save_tensors(tmp_path / "t.safetensors", {"a": torch.zeros(4, 25)}, {"seed": 3})
     whole = path.read_bytes()
-    for changed in (whole[:-1] + bytes([whole[-1] ^ 1]), whole.replace(b'seed\\": 3', b'seed\\": 4')):
+    words = [(b'seed\\": 3', b'seed\\": 4'), (b'"a":', b'"b":'), (b"[4,25]", b"[5,20]"), (b'"F32"', b'"I32"')]
+    for changed in (whole[:-1] + bytes([whole[-1] ^ 1]), *(whole.replace(*pair) for pair in words)):
         assert changed != whole
         path.write_bytes(changed)
         with pytest.raises(ValueError, match="t.safetensors was changed after it was written"):

@@ -48,9 +48,9 @@ def test_verdicts(scale, shift, verdict):
 
 
 def test_spread_is_a_mean_of_distances():
-    """Real (0, 0), (3, 4) are 5 apart, fakes (0, 0), (0, 2) are 2: .4, whatever each axis says by itself."""
-    real, fake = torch.tensor([[0.0, 0.0], [3.0, 4.0]]), torch.tensor([[0.0, 0.0], [0.0, 2.0]])
-    assert health(real, fake, EVEN, EVEN).spread == pytest.approx(0.4)
+    """Real (0, 0), (3, 4) are 5 apart, fakes (0, 0), (0, 2), (0, 4) in a circle 2, 2 and 4: 8 / 3 over 5."""
+    real, fake = torch.tensor([[0.0, 0.0], [3.0, 4.0]]), torch.tensor([[0.0, 0.0], [0.0, 2.0], [0.0, 4.0]])
+    assert health(real, fake, EVEN, EVEN).spread == pytest.approx(8 / 15)
 
 
 @pytest.mark.parametrize(

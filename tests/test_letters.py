@@ -94,6 +94,24 @@ def test_jitter_moves_letters_but_not_far():
     assert float(shift.std()) == pytest.approx(1.5 / math.sqrt(3), rel=0.1)
 
 
+def test_jitter_turns_stretches_and_shifts_by_what_is_written():
+    """A tile that grows evenly to the right or downwards shows where each pixel was read, as paper is 0 and ink 15.
+
+    Read at (X, Y) for the pixel at (u, v), a half side being 1: X = wide (u cos a - v sin a) + across, Y = high (u sin
+    a + v cos a) + down, with a = 4 degrees; half of the 8 % wider, lower by a quarter; 1.5 pixels of 14 across, and
+    half of that up. Between pixels bilinear reading of an even slope is exact, away from the border.
+    """
+    side, u = (2 * torch.arange(40.0) + 1) / 40 - 1, ((2 * torch.arange(28.0) + 1) / 28 - 1).expand(28, 28)
+    tiles = (7.5 + 7.5 * torch.stack([side.expand(40, 40), side.expand(40, 40).T])).repeat(2, 1, 1)
+    moves = torch.tensor([[0.0] * 5, [1.0, 0.5, -0.25, 1.0, -0.5]]).repeat_interleave(2, dim=0)
+    still, moved = module._place(tiles, moves).chunk(2)
+    v, inner = u.T, (slice(None), slice(4, 24), slice(4, 24))
+    cos, sin = math.cos(math.radians(4)), math.sin(math.radians(4))
+    x, y = 1.04 * (u * cos - v * sin) + 1.5 / 14, 0.98 * (u * sin + v * cos) - 0.75 / 14
+    assert_close(still[:, 0], torch.stack([u, v]), atol=1e-5, rtol=0)
+    assert_close(moved[:, 0][inner], torch.stack([x, y])[inner], atol=1e-5, rtol=0)
+
+
 def test_clean_letters_fill_their_box():
     """Each touches a box of 20 high or 22 wide, centred: no higher, no wider, and one of the two reached."""
     images = ink(clean().images).squeeze(1) > 0.1  # a hairline through half a pixel counts

@@ -250,6 +250,9 @@ def test_kernel_distance_agrees_with_torch_fidelity():
     assert len(set(ones)) == 5, "subsets are drawn, not cut off the front"
     whole = gu.kernel_distance(x, y, subset_size=300, subsets=2, generator=gu.seeded(3))
     assert whole == pytest.approx(gu.kernel_distance(x, y), rel=1e-9), "a subset of all is all"
+    x, y = x.float(), y.float()  # sums are float64 all the same
+    whole = gu.kernel_distance(x, y, subset_size=300, subsets=1, generator=gu.seeded(3))
+    assert whole == pytest.approx(gu.kernel_distance(x, y), rel=1e-9)
 
 
 def test_kernel_distance_in_blocks(monkeypatch):
@@ -524,6 +527,7 @@ BAD_INPUT = [
     (lambda: gu.class_histogram(torch.tensor([0, 10])), "labels lie in 0..10, needs 0..9"),
     (lambda: gu.class_histogram(torch.tensor([], dtype=torch.int64)), "labels is empty"),
     (lambda: gu.total_variation(torch.tensor([0.5, 0.6]), torch.tensor([0.5, 0.5])), "p is no law"),
+    (lambda: gu.total_variation(torch.tensor([0.5, 0.5]), torch.tensor([math.nan, 1])), "q holds 1 NaN"),
     (lambda: gu.discrete_kl(torch.tensor([1.0]), torch.tensor([0.5, 0.5])), "p has 1 classes and q has 2"),
     (lambda: gu.discrete_kl(torch.tensor([0.5, 0.5]), torch.tensor([1.5, -0.5])), "q is no law"),
     (lambda: gu.count_modes(GOOD, torch.tensor([[1.0, 0], [0, 1], [1, 0]]), 0.1), "two centres are the same"),

@@ -153,6 +153,14 @@ def test_pack_joins_neighbours_along_the_channels():
         gu.Pack(4)(images)
 
 
+def test_slopes_below_zero_are_those_of_the_papers():
+    """.2 in every LeakyReLU (Radford et al. 2016, section 3)."""
+    pairs = gu.toy_generator(), gu.toy_discriminator(), gu.classic_generator(), gu.classic_discriminator()
+    for network in (*pairs, gu.conv_generator(mapping=(8,)), gu.conv_discriminator()):
+        slopes = {part.negative_slope for part in network.modules() if isinstance(part, nn.LeakyReLU)}
+        assert slopes <= {0.2}, network
+
+
 def test_minibatch_std_by_hand():
     """Group (0, 0), (2, 4): population deviations 1 and 2, mean 1.5; a group of equals has 0 (1e-4, from the root)."""
     h = torch.tensor([[0.0, 0.0], [2.0, 4.0], [5.0, 5.0], [5.0, 5.0]])
@@ -182,6 +190,7 @@ def test_classes_are_joined_as_one_hot_and_as_planes():
     """Class 2 of 3 beside a code of 2, times 5; beside an image, plane 2 is 1 and the others 0."""
     z, y = torch.tensor([[7.0, 8.0], [9.0, 6.0]]), torch.tensor([2, 0])
     assert gu.join_one_hot(z, y, 3, scale=5.0).tolist() == [[7, 8, 0, 0, 5], [9, 6, 5, 0, 0]]
+    assert gu.join_one_hot(z, y, 3).tolist() == [[7, 8, 0, 0, 1], [9, 6, 1, 0, 0]]
     x = torch.full((2, 1, 3, 4), -1.0)
     planes = gu.join_class_planes(x, y, 3)
     assert planes.shape == (2, 4, 3, 4)

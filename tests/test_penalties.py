@@ -225,6 +225,13 @@ def test_spectral_norm_makes_the_largest_singular_value_one():
         assert float(torch.linalg.svdvals(layer.weight.detach().flatten(1))[0]) == pytest.approx(1.0, abs=1e-6)
 
 
+def test_spectral_norm_is_near_before_the_first_pass():
+    """Divided by an estimate, from below: the largest singular value is 1 or a little more, in eval mode too."""
+    for seed in range(3):
+        first = normalised(seed=seed).eval()[0]
+        assert 1 - 1e-9 <= float(torch.linalg.svdvals(first.weight.detach())[0]) < 1.1
+
+
 def test_spectral_norm_sends_back_the_slope_of_w_over_sigma():
     """d/dW <C, W / s> = C / s - <C, W> / s^2 u v^T, with u, v the exact singular vectors."""
     D = normalised((4, 3))

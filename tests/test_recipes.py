@@ -254,8 +254,28 @@ def test_bad_input_is_one_line_and_status_2(arguments, says, tmp_path, monkeypat
     assert not (tmp_path / "samples.npz").exists(), "something was written"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"), [([], "train | sample | evaluate"), (["train", "ring"], "--out"), (["sample"], "checkpoint")]
+)
+def test_what_has_to_be_given(arguments, says, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert f"the following arguments are required: {says}" in capsys.readouterr().err
+
+
+def test_ctrl_c_outside_the_training_is_one_line_and_status_130(monkeypatch, capsys):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gan_utils.recipes.evaluate", stop)
+    assert main(["evaluate", "mnist-conv"]) == 130
+    assert capsys.readouterr().err == "gan_utils: interrupted\n"
+
+
 def test_train_never_overwrites_a_run(tmp_path, capsys):
-    main(["train", "gaussian-1d", "--out", str(tmp_path), "--steps", "1"])
+    assert main(["train", "gaussian-1d", "--out", str(tmp_path), "--steps", "1"]) == 0
+    *_, figures, health = capsys.readouterr().out.splitlines()
+    assert "1 steps" in figures and "(10,000 samples)" in figures and ": separation 0." in health
     before = (tmp_path / "checkpoint.safetensors").read_bytes()
     assert main(["train", "gaussian-1d", "--out", str(tmp_path), "--steps", "1"]) == 2
     assert "already holds a run: add --resume" in capsys.readouterr().err
