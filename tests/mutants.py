@@ -533,10 +533,13 @@ FAULTS = [
     Fault("runtime", "            part.training = True\n", "            pass\n", "penalties:rests_when_frozen"),
     Fault("runtime", "            signal.signal(signal.SIGINT, self._before)\n", "            pass\n", "training:ctrl"),
     Fault("runtime", "labels.shape != (n,) or labels.dtype", "labels.dtype", "models"),
+    Fault("runtime", "not 0 <= int(labels.min()) <= int", "not int", "runtime:among_the_classes"),
     Fault("runtime", "<= int(labels.max()) < classes", "<= int(labels.max()) <= classes", "recipes:labels_out"),
     Fault("runtime", "        if self.asked:\n            raise KeyboardInterrupt\n", "", "training:ctrl"),
     Fault("runtime", "        torch.set_flush_denormal(before)", "        pass", "runtime:denormal"),
     Fault("training", "interrupt, denormals_as_zero():", "interrupt:", "runtime:denormal"),
+    Fault("runtime", "(device.index or 0) >= torch", "(device.index or 0) > torch", "runtime:counted_from_zero"),
+    Fault("runtime", "make_fx(lambda: torch.randn(2, generator=seeded(0)))()", "make_fx", "runtime:found_out"),
     # range, order, law
     Fault("data", "mul_(2 / 255).sub_(1)", "mul_(1 / 255)", "data"),
     Fault("data", "mul_(2 / 255).sub_(1)", "mul_(2 / 256).sub_(1)", "data"),
@@ -874,6 +877,7 @@ FAULTS = [
     Fault("recipes", "keep=[self.G, self.D, self.average.module]", "keep=[self.G, self.D]", "recipes:diverged"),
     Fault("recipes", "_perfect_modes, 25)", "_perfect_modes, 8)", "recipes:perfect"),
     Fault("recipes", "(count - 1) / (2 * n)", "count / n", "recipes:perfect_figures"),
+    Fault("recipes", "or recipe.gp_lambda > 0)", "or recipe.gp_lambda > 1)", "recipes:gradient_penalty"),
     Fault("recipes", "return CHECK_EVERY, hook", "return 10, hook", "recipes:save_every"),
     Fault("recipes", "task.audit(x), task.perfect(n)", "task.audit(x), task.perfect(10_000)", "recipes:pairs_each"),
     Fault(
@@ -974,6 +978,7 @@ FAULTS = [
     Fault("health", "roll(1, dims=0)).norm(dim=1)", "roll(1, dims=0)).norm(dim=0)", "health:mean_of_distances"),
     # the game on paper
     Fault("theory", "at.clone() if again else at.detach()", "at.detach()", "theory:differentiated_again"),
+    Fault("theory", "    with torch.enable_grad():\n", "    if True:\n", "theory:states_of_a_run"),
     Fault("theory", "psi * theta))\n    return d_loss", "theta))\n    return d_loss", "theory:differentiated_again"),
     # several ranks: parts, sums, statistics, what is said
     Fault("distributed", "x.chunk(self.world)[self.rank]", "x[self.rank :: self.world]", "distributed:neighbours"),
@@ -992,6 +997,7 @@ FAULTS = [
     Fault("batched", "if x.shape[1] % self.together", "if len(x) * x.shape[1] % self.together", "batched"),
     Fault("batched", "dim=(1, 2))", "dim=(0, 2))", "batched"),
     Fault("batched", "for w in weights]).all(dim=0)", "for w in weights]).any(dim=0)", "batched"),
+    Fault("batched", "layer.layer if isinstance(layer, PerSeed) else layer)", "layer)", "batched:classic_pair"),
     Fault("batched", "layer.bias[seed, 0]", "layer.bias[0, 0]", "batched"),
     Fault("batched", "logits.chunk(2, dim=1)", "logits.chunk(2, dim=1)[::-1]", "batched"),
     Fault("control", "(z.norm(dim=1) - z.shape[1] ** 0.5)", "(z.norm(dim=1) - z.shape[1])", "control"),
@@ -1019,6 +1025,8 @@ FAULTS = [
     Fault("control", "dim=0, largest=False)", "dim=0)", "control"),
     Fault("control", "square() / made.shape[1]", "square() / len(made)", "control"),
     Fault("control", "x.repeat(len(z), *[1] * (x.ndim - 1))", "x.repeat_interleave(len(z), dim=0)", "control"),
+    Fault("control", "lr=lr, pull=pull)\n    with", "lr=lr)\n    with", "control:inversion_pulls"),
+    Fault("control", "z.ndim != 3 or z.shape[1] != len(x)", "z.ndim != 3", "control:inversion_needs"),
     Fault("control", "found.view(*z.shape)[best, each]", "found.view(*z.shape)[0, each]", "control"),
     # clusters: which one, how often, who is told
     Fault("models", "self.shares.cumsum(0)[:-1]", "self.shares[:-1]", "models:cluster"),

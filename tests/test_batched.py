@@ -134,6 +134,8 @@ def test_the_classic_pair_of_images():
     for s in range(2):
         torch.testing.assert_close(images[s], Gs[s](z[s]))
         torch.testing.assert_close(batched.side_by_side(Ds)(images)[s], Ds[s](images[s]))
+        alone = batched.network(batched.side_by_side(Ds), s)  # with layers that take one batch again
+        torch.testing.assert_close(alone(images[s]), Ds[s](images[s]))
 
 
 def test_r1_of_linear_critics_is_their_squared_slope():

@@ -241,3 +241,15 @@ def test_inversion_keeps_the_best_start_for_each_image():
 def test_inversion_needs_a_code_for_each_image():
     with pytest.raises(ValueError, match=r"needs \(starts, 3, latent_dim\)"):
         control.invert(linear_G(), torch.zeros(3, 1, 2, 2), torch.zeros(2, 4))
+    with pytest.raises(ValueError, match=r"shape \(5, 2, 4\), needs \(starts, 3, latent_dim\)"):
+        control.invert(linear_G(), torch.zeros(3, 1, 2, 2), torch.zeros(5, 2, 4))
+
+
+def test_inversion_pulls_codes_to_the_prior():
+    """A picture that says nothing of the code: only the pull is left, and it ends at |z| = sqrt(4)."""
+    G = linear_G()
+    torch.nn.init.zeros_(G[0].weight)
+    z, x = 3 * normal(1, 2, 4, dtype=torch.float32), torch.zeros(2, 1, 2, 2)
+    found, error = control.invert(G, x, z, steps=200, pull=1.0)
+    torch.testing.assert_close(found.norm(dim=1), torch.full((2,), 2.0), atol=0.02, rtol=0)
+    torch.testing.assert_close(error, torch.zeros(2))  # of the picture alone

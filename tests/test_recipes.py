@@ -381,11 +381,11 @@ def test_conditional_steps_pair_each_image_with_its_label(monkeypatch):
 def test_gradient_penalty_of_a_recipe_has_its_weight_and_its_turn(monkeypatch):
     """lambda times the penalty at each of two critic steps before each of G's; with penalty_every = 2, twice it."""
     run, calls = Run("mnist-wgan-gp"), []
-    run.recipe = dataclasses.replace(run.recipe, gp_lambda=10.0, penalty_every=1, d_steps_per_g=2)
+    run.recipe = dataclasses.replace(run.recipe, gp_lambda=0.5, penalty_every=1, d_steps_per_g=2)
     monkeypatch.setattr(recipes, "gradient_penalty", lambda D, x, fake, **_: calls.append(run.d_updates) or 0.7)
-    assert run._penalty(None, torch.zeros(1), torch.zeros(1)) == pytest.approx(7.0)
+    assert run._penalty(None, torch.zeros(1), torch.zeros(1)) == pytest.approx(0.35)
     run.recipe = dataclasses.replace(run.recipe, penalty_every=2)
-    assert run._penalty(None, torch.zeros(1), torch.zeros(1)) == pytest.approx(14.0)
+    assert run._penalty(None, torch.zeros(1), torch.zeros(1)) == pytest.approx(0.7)
     calls.clear()
     monkeypatch.setattr(
         recipes, "gradient_penalty", lambda D, x, fake, **_: calls.append(run.d_updates) or gu.r1_penalty(D, x)

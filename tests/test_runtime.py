@@ -84,6 +84,17 @@ def test_devices():
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("count", "there"), [(0, []), (1, ["cuda", "cuda:0"]), (2, ["cuda", "cuda:0", "cuda:1"])])
+def test_devices_are_counted_from_zero(count, there, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    for name in ("cuda", "cuda:0", "cuda:1", "cuda:2"):
+        if name in there:
+            assert gu.pick_device(name) == torch.device(name)
+        else:
+            with pytest.raises(ValueError, match=f"torch sees {count} CUDA devices"):
+                gu.pick_device(name)
+
+
 def network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
 
@@ -152,6 +163,18 @@ def test_counts_are_whole_numbers(value):
         runtime.check_count("n", value)
     assert repr(value) in str(error.value)
     runtime.check_count("n", 0, least=0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"), [([-1, 3], "from -1 to 3"), ([0, 10], "from 0 to 10"), ([0, 9], ""), ([], "")]
+)
+def test_labels_lie_among_the_classes(labels, says):
+    """Ten classes are 0 to 9, at both ends; a negative label would count from the end."""
+    given = torch.tensor(labels, dtype=torch.int64)
+    if not says:
+        return runtime.check_labels(given, len(given), 10)
+    with pytest.raises(ValueError, match=f"labels {says}; need 0 to 9"):
+        runtime.check_labels(given, len(given), 10)
 
 
 def test_write_atomic_leaves_whole_files_only(tmp_path, monkeypatch):
@@ -251,6 +274,16 @@ def test_without_a_tracer_each_step_is_called(monkeypatch):
     asked = []
     play = runtime.as_fx_graph(lambda: asked.append(1) or {"loss": torch.zeros(())}, after=1)
     assert [list(play()) for _ in range(3)] == [["loss"]] * 3 and len(asked) == 3
+
+
+def test_a_torch_that_cannot_trace_a_draw_is_found_out(monkeypatch):
+    def refuse(draw):
+        def traced():
+            raise TypeError("no random stream in a trace")
+        return traced
+
+    monkeypatch.setattr("torch.fx.experimental.proxy_tensor.make_fx", refuse)
+    assert runtime._can_trace.__wrapped__() is False
 
 
 def test_outside_the_main_thread_ctrl_c_is_left_alone():

@@ -206,9 +206,13 @@ def test_divergences_behave(a, b):
     (normal(), normal() * torch.nan, DX, "q is below 0 or NaN"), (normal(), normal(39), DX, "q has mass 0.8413"),
     (normal(), normal(), 1.0, "check dx = 1")])
 def test_what_is_no_density_is_refused(p, q, dx, words):
-    for function in (gu.kl_divergence, gu.wasserstein_densities):
+    calls = [lambda f=f: f(p, q, dx) for f in (gu.kl_divergence, gu.js_divergence, gu.wasserstein_densities)]
+    calls.append(lambda: gu.game_value(0 * p, p, q, dx))
+    if "mass" not in words and "dx" not in words:  # these look at one place at a time
+        calls += [lambda: gu.optimal_discriminator(p, q), lambda: gu.optimal_logit(p, q)]
+    for call in calls:
         with pytest.raises(ValueError, match=words) as error:
-            function(p, q, dx)
+            call()
         assert "\n" not in str(error.value)
 
 
@@ -352,6 +356,8 @@ def test_states_of_a_run():
     states = gu.dirac_run(torch.ones(3, 2), gu.minimax, lr=0.1, steps=4)
     assert states.shape == (5, 3, 2)
     assert torch.equal(states[0], torch.ones(3, 2)) and not states.requires_grad
+    with torch.no_grad():  # slopes are found all the same
+        assert torch.equal(gu.dirac_run(torch.ones(3, 2), gu.minimax, lr=0.1, steps=4), states)
     assert gu.dirac_run(state(1, 1), gu.minimax, lr=0.1, steps=0).tolist() == [[1, 1]]
     with pytest.raises(ValueError, match="steps must be a whole number"):
         gu.dirac_run(state(1, 1), gu.minimax, lr=0.1, steps=1.5)
