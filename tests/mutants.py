@@ -428,6 +428,7 @@ FAULTS = [
     Fault("training", "(first + i, name, value)", "(first + i + 1, name, value)", "training"),
     Fault("training", "first, bad = self.steps - len(pending) + 1, []", "first, bad = self.steps + 1, []", "training"),
     Fault("training", "history.interrupted = True", "raise", "training"),
+    Fault("training", "disable=not progress, ", "", "training:progress_bar"),
     Fault("training", "numbers[-1] for name", "numbers[0] for name", "training"),
     Fault("training", "steps.append(self.steps)", "steps.append(self.steps + 1)", "training"),
     Fault(
@@ -477,6 +478,7 @@ FAULTS = [
         "training:conditional",
     ),
     Fault("training", "if (y is None) != (y_fake is None):", "if False:", "training:conditional"),
+    Fault("training", 'guard.step}" if keep else ""', 'guard.step}"', "training:nan_loss"),
     Fault("training", "if not largest <= EXPLODED:", "if largest > EXPLODED:", "training"),
     Fault("training", "EXPLODED = 1e5", "EXPLODED = 1e9", "training"),
     Fault("training", "min(bad, key=", "max(bad, key=", "properties:earliest"),
@@ -617,6 +619,7 @@ FAULTS = [
     Fault("metrics", "x.flatten().double().sort().values, y", "x.flatten().double(), y", "metrics"),
     Fault("metrics", "pow(4).mean() / variance.square() - 3", "pow(4).mean() / variance.square()", "metrics"),
     Fault("metrics", "pow(4).mean() / variance.square() - 3", "pow(4).mean() / variance - 3", "metrics"),
+    Fault("metrics", "len(features) < 2", "len(features) <= 2", "metrics:two_samples"),
     Fault("metrics", "torch.cov(features.T)", "torch.cov(features.T, correction=0)", "metrics"),
     Fault("metrics", "torch.cov(features.T)", "torch.cov(features)", "metrics"),
     Fault("metrics", "    features = features.double()\n", "", "metrics"),

@@ -205,6 +205,7 @@ def test_samplers_refuse():
         (lambda: gu.ring(5, generator=g, std=-1.0), "std must be above 0"),
         (lambda: gu.mixture(5, torch.zeros(3), 1.0, generator=g), r"needs \(modes, d\)"),
         (lambda: gu.uniform_noise(2.5, 1, generator=g), "got 2.5"),
+        (lambda: gu.ring(0, generator=g), "n must be a whole number, 1 or more; got 0"),
         (lambda: gu.ring(5, generator=g, modes=0), "modes must be a whole number, 1 or more; got 0"),
         (lambda: gu.grid(5, generator=g, side=0), "side must be a whole number, 1 or more; got 0"),
     ]:

@@ -157,6 +157,12 @@ def test_frechet_needs_one_extractor():
         gu.frechet_distance(torch.zeros(2), torch.eye(2), torch.zeros(3), torch.eye(3))
 
 
+def test_two_samples_have_a_covariance():
+    """(0, 0) and (2, 4): mean (1, 2), deviations -+(1, 2), products added and divided by 2 - 1."""
+    mean, cov = gu.mean_and_covariance(torch.tensor([[0.0, 0.0], [2.0, 4.0]]))
+    assert mean.tolist() == [1, 2] and cov.tolist() == [[2, 4], [4, 8]]
+
+
 def test_mean_and_covariance_against_numpy():
     x = torch.randn(30, 4, generator=gu.seeded(0))
     mean, cov = gu.mean_and_covariance(x)

@@ -196,6 +196,8 @@ def test_progress_bar_shows_the_metric(capsys):
     out = capsys.readouterr()
     assert "toy" in out.out and "frechet=12.34" in out.out and "4/4" in out.out
     assert out.err == ""
+    gu.fit(*counting([]), steps=4, hooks=[(2, lambda s, h: h.log(frechet=12.34))], progress=False)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_interrupt_returns_what_was_learnt():
@@ -255,6 +257,8 @@ def test_nan_loss_stops_names_the_step_and_restores():
     assert float(net.weight) == 50.0
     assert len(calls) == 100, "it stopped at the next look"
     assert "\n" not in str(error.value)
+    with pytest.raises(FloatingPointError, match="d_loss became nan at step 1: lower"):  # nothing to take back
+        gu.fit(lambda: {"d_loss": torch.tensor(math.nan)}, dict, steps=1, progress=False)
 
 
 def test_an_exploding_weight_is_named_and_taken_back():
@@ -306,6 +310,8 @@ def test_history_names_what_it_has():
         history["loss"]
     with pytest.raises(KeyError, match="no metric called 'w1'; recorded: nothing yet"):
         history.metric("w1")
+    with pytest.raises(KeyError, match="no loss called 'd_loss'; recorded: nothing yet"):
+        gu.History()["d_loss"]
 
 
 # the average
