@@ -344,6 +344,12 @@ FAULTS = [
     Fault("models", "nn.init.kaiming_uniform_(layer.weight, 0.2, generator=generator)", "pass", "models", "wrong law"),
     Fault("models", "nn.init.kaiming_uniform_(layer.weight, 0.2, generator=generator)",
           "nn.init.kaiming_uniform_(layer.weight, 0.2)", "models"),
+    Fault(
+        "models",
+        "conv_generator(latent_dim + classes, width=width, generator",
+        "conv_generator(latent_dim + classes, generator",
+        "models:as_wide",
+    ),
     Fault("models", "0.2),\n        nn.Flatten()", "),\n        nn.Flatten()", "models:below_zero"),
     # who moves, in which mode, from which gradient; counts; the average
     Fault("training", "with frozen(G), torch.no_grad():", "with torch.no_grad():", "training", "statistics moved"),
@@ -619,6 +625,8 @@ FAULTS = [
     Fault("metrics", "x.flatten().double().sort().values, y", "x.flatten().double(), y", "metrics"),
     Fault("metrics", "pow(4).mean() / variance.square() - 3", "pow(4).mean() / variance.square()", "metrics"),
     Fault("metrics", "pow(4).mean() / variance.square() - 3", "pow(4).mean() / variance - 3", "metrics"),
+    Fault("metrics", "    return sum(scores) / len(scores)", "    return scores[0]", "metrics:mean_of_its_draws"),
+    Fault("metrics", "check_finite(name, sample)", "pass", "metrics:bad_input"),
     Fault("metrics", "len(features) < 2", "len(features) <= 2", "metrics:two_samples"),
     Fault("metrics", "torch.cov(features.T)", "torch.cov(features.T, correction=0)", "metrics"),
     Fault("metrics", "torch.cov(features.T)", "torch.cov(features)", "metrics"),

@@ -153,6 +153,17 @@ def test_pack_joins_neighbours_along_the_channels():
         gu.Pack(4)(images)
 
 
+def test_conditional_pairs_are_as_wide_as_asked():
+    """Ten classes beside a code of 16 are a conv_generator of 26; 5 clusters pick with one number: 17 - 1 + 5 = 21.
+
+    D's last layer, 129 numbers, is its head; beside it stand ten vectors of 128.
+    """
+    count = gu.count_parameters
+    assert count(gu.conditional_generator(16, width=4)) == count(gu.conv_generator(26, width=4))
+    assert count(gu.clustered_generator(17, clusters=5, width=4)) == count(gu.conv_generator(21, width=4))
+    assert count(gu.conditional_discriminator(width=4)) == count(gu.conv_discriminator(width=4)) + 1280
+
+
 def test_slopes_below_zero_are_those_of_the_papers():
     """.2 in every LeakyReLU (Radford et al. 2016, section 3)."""
     pairs = gu.toy_generator(), gu.toy_discriminator(), gu.classic_generator(), gu.classic_discriminator()
