@@ -213,11 +213,14 @@ def test_one_network_moves_and_the_other_stays():
     G, D = batched.side_by_side(Gs), batched.side_by_side(Ds)
     x = draw(BATCH, gu.seeded(0))
     before = copy.deepcopy(G.state_dict())
-    batched.d_step(G, D, adam(D), x, x, gu.non_saturating)
+    loss = batched.d_step(G, D, adam(D), x, x, gu.non_saturating)["d_loss"]
+    assert not loss.requires_grad, "it would keep its graph"
     assert all(torch.equal(a, b) for a, b in zip(before.values(), G.state_dict().values(), strict=True))
     assert all(p.grad is None for p in G.parameters())
     before = copy.deepcopy(D.state_dict())
+    D.zero_grad(set_to_none=True)
     batched.g_step(G, D, adam(G), x, gu.non_saturating)
+    assert all(p.grad is None for p in D.parameters())
     assert all(torch.equal(a, b) for a, b in zip(before.values(), D.state_dict().values(), strict=True))
     assert all(p.requires_grad for p in D.parameters())
 

@@ -128,6 +128,11 @@ def test_walk_does_not_add_up_its_gradients():
     torch.testing.assert_close(unasked, z - 4 * w.sign(), atol=1e-6, rtol=0)
 
 
+def test_a_walk_has_a_whole_number_of_steps():
+    with pytest.raises(ValueError, match="steps must be a whole number, 0 or more; got -1"):
+        control.walk(normal(1, 2), lambda z: z.sum(dim=1), steps=-1)
+
+
 def test_rows_of_a_walk_are_separate_runs():
     z, loss_of = normal(3, 4), lambda z: (z - 1).square().sum(dim=1).sqrt()
     together = control.walk(z, loss_of, steps=7)
@@ -236,6 +241,19 @@ def test_inversion_keeps_the_best_start_for_each_image():
     torch.testing.assert_close(by_search[0], error, atol=1e-6, rtol=1e-4)
     assert (by_search.diff(dim=0) >= 0).all()
     assert nearest.shape == (3, 5, 4)
+
+
+def test_looking_for_the_nearest_code_leaves_g_alone():
+    """A G in training mode is asked in eval mode: its statistics stay, and no picture leans on another."""
+    G = nn.Sequential(linear_G()[0], nn.BatchNorm1d(4), nn.Unflatten(1, (1, 2, 2))).train()
+    before = copy.deepcopy(G.state_dict())
+    z = normal(6, 4, dtype=torch.float32)
+    with torch.no_grad():
+        x = G.eval()(z[2:4])
+    found, error = control.nearest_codes(G.train(), x, z)
+    assert torch.equal(found, z[None, 2:4]) and float(error.max()) < 1e-6
+    torch.testing.assert_close(G.state_dict(), before, atol=0, rtol=0)
+    assert all(part.training for part in G.modules())
 
 
 def test_inversion_needs_a_code_for_each_image():
