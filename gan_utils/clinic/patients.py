@@ -160,7 +160,7 @@ def _gradients(module: nn.Module) -> Tensor:
 class Line(Patient):
     """Noise U(-1, 1) is to become N(4, 1.25^2)."""
 
-    task = "Noise U(-1, 1) is to become N(4, 1.25). Both networks have two hidden layers of 32; Adam, R1, 800 steps."
+    task = "Noise U(-1, 1) is to become N(4, 1.25²). Both networks have two hidden layers of 32; Adam, R1, 800 steps."
     r1_gamma, lr, betas = 1.0, (1e-3, 3e-3), (0.0, 0.9)
     floor = 0.03  # W1 of two samples of 4,000
     mean, std = 4.0, 1.25
@@ -198,7 +198,7 @@ class Line(Patient):
 class Near(Line):
     """The data are N(1, .5), near to where G begins."""
 
-    task = "Noise U(-1, 1) is to become N(1, .5), near to where G begins."
+    task = "Noise U(-1, 1) is to become N(1, .5²), near to where G begins."
     range = (-1, 3, 1, 0.5)
     mean, std = 1.0, 0.5
 
