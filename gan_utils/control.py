@@ -29,7 +29,9 @@ def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
     p, q = (v.norm(dim=-1, keepdim=True) for v in (a, b))
     angle = ((a * b).sum(dim=-1, keepdim=True) / (p * q)).clamp(-1, 1).nan_to_num(nan=1).acos()
     arc = (((1 - t) * angle).sin() * a / p + (t * angle).sin() * b / q) / angle.sin()
-    return torch.where(angle.sin() < 1e-5, lerp(a, b, t), ((1 - t) * p + t * q) * arc)
+    # what rounding leaves of an angle of 0: a cosine of 1 - eps is that of the angle sqrt(2 eps)
+    no_arc = angle.sin() < max(1e-5, 4 * torch.finfo(angle.dtype).eps ** 0.5)
+    return torch.where(no_arc, lerp(a, b, t), ((1 - t) * p + t * q) * arc)
 
 
 def prior_percentile(z: Tensor) -> Tensor:

@@ -1013,6 +1013,7 @@ FAULTS = [
     Fault("batched", "layer.layer if isinstance(layer, PerSeed) else layer)", "layer)", "batched:classic_pair"),
     Fault("batched", "layer.bias[seed, 0]", "layer.bias[0, 0]", "batched"),
     Fault("batched", "logits.chunk(2, dim=1)", "logits.chunk(2, dim=1)[::-1]", "batched"),
+    Fault("control", "max(1e-5, 4 * torch.finfo(angle.dtype).eps ** 0.5)", "1e-5", "control:no_one_arc"),
     Fault("control", "(z.norm(dim=1) - z.shape[1] ** 0.5)", "(z.norm(dim=1) - z.shape[1])", "control"),
     Fault("control", "square().sum(dim=-1) / 2)", "square().sum(dim=-1))", "control"),
     Fault("control", "z[ones].mean(dim=0) - z[~ones]", "z[~ones].mean(dim=0) - z[ones]", "control"),
