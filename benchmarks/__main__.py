@@ -27,7 +27,7 @@ from gan_utils.recipes import RECIPES, Run
 from gan_utils.runtime import as_fx_graph
 
 from .baselines import CRITIC_STEPS, classic_loop, classic_steps, course_pair, course_steps
-from .twice import ByPatches, cheap_twice
+from .layers import by_patches, cheap_twice
 
 RECORD = Path(gu.__file__).parent / "checkpoint_files" / "classic-mnist-loop.json"
 EPOCHS = 20
@@ -169,38 +169,47 @@ def mlp_products(batch: int = 64) -> list[tuple[Tensor, Tensor, Tensor]]:
 def our_course_steps(*, bf16: bool) -> Iterator[None]:
     """The course's networks, batch, losses and optimiser, with the package's penalty and no graph through G.
 
-    Its critic has batch norm, whose second derivative is most of the time: it is written out in `twice`.
+    Convolutions are products of patches, and the second derivative of the critic's batch norm is written out
+    (`layers`); each update is traced once and repeated as a list of calls, as the recipes' are.
     """
     g = gu.seeded(0)
     torch.manual_seed(0)
-    G, D = (net.to(memory_format=torch.channels_last) for net in course_pair())
+    G, D = (by_patches(net.to(memory_format=torch.channels_last)) for net in course_pair())
     cheap_twice(D)
-    G[-2].__class__ = ToOneChannel
-    for layer in G:
-        if type(layer) is nn.ConvTranspose2d:
-            layer.__class__ = ByPatches
     opt_g, opt_d = (torch.optim.Adam(p.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True) for p in (G, D))
-    for x in gu.batches(gu.load_mnist("train")[0], 128, generator=g):
+    half = functools.partial(torch.autocast, "cpu", torch.bfloat16, enabled=bf16)
+    x = torch.empty(128, 1, 28, 28)
+
+    def critic_step() -> dict[str, Tensor]:
+        with half():
+            with torch.no_grad():
+                fake = G(gu.gaussian_noise(len(x), 64, generator=g))
+            # apart, because the course's critic has batch norm: joined, its statistics would be others
+            d_loss = gu.wasserstein_d_loss(real_logits=D(x), fake_logits=D(fake))
+            objective = d_loss + 10 * gu.gradient_penalty(D, x, fake.to(x.dtype), generator=g)
+        opt_d.zero_grad()
+        objective.backward()
+        opt_d.step()
+        return {"d_loss": d_loss.detach()}
+
+    def generator_step() -> dict[str, Tensor]:
+        with half():
+            return gu.g_step(G, D, opt_g, gu.gaussian_noise(len(x), 64, generator=g), gu.wasserstein)
+
+    critic, generator = _listed(critic_step), _listed(generator_step)
+    for batch in gu.batches(gu.load_mnist("train")[0], len(x), generator=g):
+        x.copy_(batch)
         for _ in range(CRITIC_STEPS):
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                with torch.no_grad():
-                    fake = G(gu.gaussian_noise(len(x), 64, generator=g))
-                # apart, because the course's critic has batch norm: joined, its statistics would be others
-                d_loss = gu.wasserstein_d_loss(real_logits=D(x), fake_logits=D(fake))
-                objective = d_loss + 10 * gu.gradient_penalty(D, x, fake.to(x.dtype), generator=g)
-            opt_d.zero_grad()
-            objective.backward()
-            opt_d.step()
+            critic()
             yield
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            gu.g_step(G, D, opt_g, gu.gaussian_noise(len(x), 64, generator=g), gu.wasserstein)
+        generator()
 
 
 def wgan() -> list[dict]:
     """Critic updates of the course's WGAN-GP, identical networks, in float32 and in bfloat16 (with what G costs)."""
     rows = []
     for bf16 in (False, True):
-        figures = side_by_side(course_steps(), our_course_steps(bf16=bf16), block=10)
+        figures = side_by_side(course_steps(), our_course_steps(bf16=bf16), block=15)
         rows.append({"name": f"WGAN-GP, critic updates a second, {'bf16' if bf16 else 'fp32'}", **figures})
     return rows
 

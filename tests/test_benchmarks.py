@@ -12,7 +12,8 @@ import gan_utils as gu
 from benchmarks import page, stacked_mnist
 from benchmarks.__main__ import BENCHMARKS, mlp_products, our_course_steps, reach, side_by_side
 from benchmarks.baselines import classic_loop, course_pair, course_steps, torchvision_mnist
-from benchmarks.twice import ByPatches, cheap_twice
+from benchmarks.layers import by_patches, cheap_twice
+from gan_utils.models import ToOneChannel
 
 
 def test_torchvision_reads_the_same_digits(tmp_path):
@@ -141,11 +142,11 @@ def test_stacked_pairs_take_a_step(way):
 
 
 def test_second_derivatives_written_out_are_those_of_autograd():
-    """Loss and penalty of the course's critic, in double precision: equal gradients with and without `cheap_twice`."""
+    """Loss and penalty of the course's critic, in double precision: equal gradients in either way."""
     torch.manual_seed(0)
     _, plain = course_pair()
     plain = plain.double()
-    written = cheap_twice(copy.deepcopy(plain))
+    written = cheap_twice(by_patches(copy.deepcopy(plain)))
     real, fake = torch.randn(2, 6, 1, 28, 28, dtype=torch.float64, generator=gu.seeded(0))
     for critic in (plain, written):
         penalty = gu.gradient_penalty(critic, real, fake, generator=gu.seeded(1))
@@ -155,13 +156,25 @@ def test_second_derivatives_written_out_are_those_of_autograd():
         assert p.grad.abs().max() > 0
 
 
-@pytest.mark.parametrize(("kernel", "stride", "side"), [(3, 2, 1), (4, 1, 3), (3, 2, 6), (2, 3, 4)])
-def test_transposed_convolution_by_patches_is_torchs_own(kernel, stride, side):
+@pytest.mark.parametrize(("kernel", "stride", "side"), [(3, 2, 1), (4, 1, 3), (3, 2, 6), (2, 3, 4), (4, 2, 5)])
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+def test_convolutions_by_patches_are_torchs_own(kind, kernel, stride, side):
+    """Values, gradients and second derivatives, in double precision; a rim that no patch reaches has gradient 0."""
     torch.manual_seed(0)
-    layer = nn.ConvTranspose2d(5, 7, kernel, stride).double()
-    x = torch.randn(3, 5, side, side, dtype=torch.float64).to(memory_format=torch.channels_last)
+    layer = kind(2, 3, kernel, stride).double()
+    side = side if kind is nn.ConvTranspose2d else (side - 1) * stride + kernel + stride - 1
+    x = torch.randn(2, 2, side, side, dtype=torch.float64).to(memory_format=torch.channels_last).requires_grad_()
     wanted = layer(x).detach()
-    layer.__class__ = ByPatches
-    with torch.no_grad():
-        torch.testing.assert_close(layer(x), wanted)
-    assert layer(x).requires_grad, "with a graph it is torch's"
+    ours = by_patches(nn.Sequential(copy.deepcopy(layer)))
+    assert type(ours[0]) is not kind and torch.autograd.gradcheck(ours, x) and torch.autograd.gradgradcheck(ours, x)
+    torch.testing.assert_close(ours(x), wanted)
+    for network in (layer, ours):
+        (slope,) = torch.autograd.grad(network(x).square().sum(), x, create_graph=True)
+        slope.pow(3).sum().backward()
+    for p, q in zip(layer.parameters(), ours.parameters(), strict=True):
+        torch.testing.assert_close(q.grad, p.grad)
+
+
+def test_one_channel_out_is_left_to_the_package():
+    _, G = by_patches(nn.Sequential(nn.Linear(1, 1), nn.ConvTranspose2d(3, 1, 4, 2)))
+    assert type(G) is ToOneChannel

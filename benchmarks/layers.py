@@ -1,0 +1,153 @@
+"""The course's layers made cheaper, with the same results to rounding (tests/test_benchmarks.py).
+
+A convolution is a matrix product of patches. The library that torch asks on a CPU, oneDNN, has kernels of its own for
+it, which in bfloat16 take up to four times as long for the weights' gradient as gathering the patches and calling the
+matrix product. Batch norm's second derivative PyTorch derives from some twenty passes over the activations; it is
+again what the first derivative is made of, one native call and three passes.
+"""
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import Function
+
+from gan_utils.models import ToOneChannel
+
+ops = torch.ops.aten
+
+
+def by_patches(network: nn.Module) -> nn.Module:
+    """The network itself, its convolutions and transposed convolutions, all unpadded and square, replaced."""
+    for layer in network.modules():
+        if type(layer) is nn.Conv2d:
+            layer.__class__ = _Conv
+        elif type(layer) is nn.ConvTranspose2d:
+            layer.__class__ = ToOneChannel if layer.out_channels == 1 else _ConvTranspose
+    return network
+
+
+def cheap_twice(critic: nn.Module) -> nn.Module:
+    """The critic itself, its batch norms (of batch statistics alone) replaced."""
+    for layer in critic.modules():
+        if type(layer) is nn.BatchNorm2d:
+            layer.__class__ = _BatchNorm
+    return critic
+
+
+class _Conv(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.bfloat16() if torch.is_autocast_enabled("cpu") else x
+        patches = _Gather.apply(x.permute(0, 2, 3, 1), self.kernel_size[0], self.stride[0])
+        matrix = self.weight.permute(0, 2, 3, 1).flatten(1)
+        y = F.linear(patches.flatten(3).flatten(0, 2), matrix, self.bias)
+        return y.view(*patches.shape[:3], -1).permute(0, 3, 1, 2)
+
+
+class _ConvTranspose(nn.ConvTranspose2d):
+    def forward(self, x: Tensor) -> Tensor:
+        (n, c, h, w), k, s = x.shape, self.kernel_size[0], self.stride[0]
+        matrix = self.weight.permute(0, 2, 3, 1).flatten(1)
+        patches = (x.permute(0, 2, 3, 1).reshape(-1, c) @ matrix).view(n, h, w, k, k, -1)
+        y = _AddUp.apply(patches, ((h - 1) * s + k, (w - 1) * s + k), s)
+        return (y + self.bias.to(y.dtype)).permute(0, 3, 1, 2)
+
+
+class _Gather(Function):
+    """All k x k patches of x, s apart: (n, height, width, c) to (n, rows, columns, k, k, c)."""
+
+    @staticmethod
+    def forward(ctx, x, k, s):
+        ctx.how = x.shape[1:3], s
+        (n, h, w, c), (by_n, by_h, by_w, by_c) = x.shape, x.stride()
+        shape = n, (h - k) // s + 1, (w - k) // s + 1, k, k, c
+        return x.as_strided(shape, (by_n, s * by_h, s * by_w, by_h, by_w, by_c), x.storage_offset()).contiguous()
+
+    @staticmethod
+    def backward(ctx, slope):
+        return _AddUp.apply(slope, *ctx.how), None, None
+
+
+class _AddUp(Function):
+    """The adjoint of `_Gather`: patches added up where they overlap, (..., k, k, c) to (n, *size, c).
+
+    In blocks of s x s, of which none meets another of the same place in its patch: fewer and longer sums than number
+    by number.
+    """
+
+    @staticmethod
+    def forward(ctx, patches, size, s):
+        n, rows, columns, k, _, c = patches.shape
+        ctx.how = k, s
+        m, (h, w) = -(-k // s), size
+        down, across = rows + m - 1, columns + m - 1
+        y = patches.new_zeros(n, max(h, down * s), max(w, across * s), c)
+        blocks = y[:, : down * s, : across * s].unflatten(2, (across, s)).unflatten(1, (down, s))
+        for i, j in itertools.product(range(m), repeat=2):
+            part = patches[:, :, :, s * i : s * i + s, s * j : s * j + s].transpose(2, 3)
+            blocks[:, i : i + rows, : part.shape[2], j : j + columns, : part.shape[4]] += part
+        return y[:, :h, :w]
+
+    @staticmethod
+    def backward(ctx, slope):
+        return _Gather.apply(slope, *ctx.how), None, None
+
+
+class _BatchNorm(nn.BatchNorm2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return _Normalise.apply(x, self.weight, self.bias, self.eps)
+
+
+class _Normalise(Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias, eps):
+        y, mean, inverse = ops.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
+        ctx.save_for_backward(x, weight, mean, inverse)
+        return y
+
+    @staticmethod
+    def backward(ctx, slope):
+        return *_NormaliseBack.apply(slope, *ctx.saved_tensors), None
+
+
+class _NormaliseBack(Function):
+    """With h = (x - mean) r and P u = u - mean(u) - h mean(u h), batch norm w h + b sends the slope g to w r P g.
+
+    Its own derivative in the direction v: w r P v for g, and for x, with a = mean(g), b = mean(g h), c = mean(v h),
+    - (r / m) <v, w r P g> h - w r^2 (c g + b v - c a - b mean(v) - 2 b c h).
+    """
+
+    @staticmethod
+    def forward(ctx, slope, x, weight, mean, inverse):
+        ctx.set_materialize_grads(False)
+        all_three = _normalise_back(slope, x, weight, mean, inverse)
+        ctx.save_for_backward(slope, x, weight, mean, inverse, *all_three[1:])
+        return all_three
+
+    @staticmethod
+    def backward(ctx, v, *_):  # the penalty asks for the input's gradient alone, so nothing comes from the other two
+        if v is None:
+            return (None,) * 5
+        g, x, w, mean, r, sum_gh, sum_g = ctx.saved_tensors
+        m = x.numel() // x.shape[1]
+        for_g, sum_vh, sum_v = _normalise_back(v, x, w, mean, r)
+        a, b, c = sum_g / m, sum_gh / m, sum_vh / m
+        for_w = r * (_channel_sums(v * g) - a * sum_v - b * sum_vh)
+        by_x = (2 * b * c * w * r**2 - for_w * w * r / m) * r
+        constant = w * r**2 * (c * a + b * sum_v / m) - by_x * mean
+        constant, by_x, by_g, by_v = (
+            t.view(-1, 1, 1).to(x.dtype) for t in (constant, by_x, -w * r**2 * c, -w * r**2 * b)
+        )
+        return for_g, torch.addcmul(constant, x, by_x).addcmul_(g, by_g).addcmul_(v, by_v), for_w, None, None
+
+
+def _normalise_back(slope, x, weight, mean, inverse):
+    return ops.native_batch_norm_backward(slope, x, weight, None, None, mean, inverse, True, 0.0, [True] * 3)
+
+
+def _channel_sums(x: Tensor) -> Tensor:
+    """Over batch and places, as a matrix times ones: several times as fast as `sum` where channels are last."""
+    rows = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+    rows = rows if rows.dtype == torch.float64 else rows.float()
+    return rows.T.mv(rows.new_ones(len(rows)))
