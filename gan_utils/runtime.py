@@ -224,7 +224,7 @@ def _traced(step: Callable[[], Mapping[str, Tensor]]) -> tuple[dict[str, Tensor]
 
     module = make_fx(run)()
     graph, constants = module.graph, {}
-    first = next(iter(graph.nodes))
+    first = next(node for node in graph.nodes if node.op != "get_attr")
     for node in list(graph.nodes):
         if node.op == "get_attr":  # weights, data, moments: arguments are read several times faster than attributes
             if node.target not in constants:
