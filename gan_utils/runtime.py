@@ -232,8 +232,14 @@ def _traced(step: Callable[[], Mapping[str, Tensor]]) -> tuple[dict[str, Tensor]
                     constants[node.target] = graph.placeholder(node.target), getattr(module, node.target)
             node.replace_all_uses_with(constants[node.target][0])
             graph.erase_node(node)
-    for node in reversed(graph.nodes):
-        if "_record_function" in str(node.target):  # the optimiser's marks for a profiler
+    again, back = torch.ops.aten.alias.default, torch.ops.aten.t.default
+    for node in graph.nodes:  # an alias is the tensor itself, and so is a transpose's transpose
+        if node.target is again:
+            node.replace_all_uses_with(node.args[0])
+        elif node.target is back and node.args[0].target is back:
+            node.replace_all_uses_with(node.args[0].args[0])
+    for node in reversed(graph.nodes):  # what is left over, and the optimiser's marks for a profiler
+        if node.target in (again, back) and not node.users or "_record_function" in str(node.target):
             graph.erase_node(node)
     module.recompile()
     calls = functools.partial(module.forward, *(value for _, value in constants.values()))
