@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import gan_utils as gu
 from gan_utils import batched, recipes
@@ -132,15 +133,16 @@ def steps() -> list[dict]:
 
 
 def matmul() -> list[dict]:
-    """Time of the MLP step's own matrix products, run alone at their shapes, over the time of the step."""
+    """Time of the MLP step's own matrix products, run alone, over the time of the step."""
     ours, products = our_classic_steps(), mlp_products()
     alone, whole = [], []
     for _ in range(7):
         whole.append(1 / collect(ours, 100))
         start = time.perf_counter()
-        for _ in range(100):
-            for a, b, out in products:
-                torch.mm(a, b, out=out)
+        with torch.no_grad():
+            for _ in range(100):
+                for op, operands in products:
+                    op(*operands)
         alone.append((time.perf_counter() - start) / 100)
     share = [a / w for a, w in zip(alone, whole, strict=True)]
     return [
@@ -149,18 +151,25 @@ def matmul() -> list[dict]:
     ]
 
 
-def mlp_products(batch: int = 64) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Every matrix product of one D step and one G step of the classic pair, as operands and a place for the result.
+def mlp_products() -> list[tuple[Callable, tuple[Tensor, ...]]]:
+    """Every matrix product of one D step and one G step of the classic pair, with the operands that it had there."""
+    run = Run("mnist-mlp", device="cpu")
+    with _Products() as products:
+        run._d_step(), run._g_step()
+    return products.calls
 
-    D step: G forward; D forward on real and fake joined; weight gradients of all layers, input gradients of all but
-    the first. G step: G and D forward; input gradients through all of D; weight and input gradients of G likewise.
-    """
-    g, d = [(100, 128), (128, 256), (256, 784)], [(784, 256), (256, 128), (128, 1)]
-    shapes = [(batch, i, o) for i, o in g] + [(2 * batch, i, o) for i, o in d]
-    shapes += [(i, 2 * batch, o) for i, o in d] + [(2 * batch, o, i) for i, o in d[1:]]
-    shapes += [(batch, i, o) for i, o in g + d] + [(batch, o, i) for i, o in d]
-    shapes += [(i, batch, o) for i, o in g] + [(batch, o, i) for i, o in g[1:]]
-    return [(torch.randn(n, k), torch.randn(k, m), torch.empty(n, m)) for n, k, m in shapes]
+
+class _Products(TorchDispatchMode):
+    """Keeps the matrix products among the calls that pass, forward and backward ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Callable, tuple[Tensor, ...]]] = []
+
+    def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+        if op in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
+            self.calls.append((op, args))
+        return op(*args, **(kwargs or {}))
 
 
 # ------------------------------------------------------------------ WGAN-GP

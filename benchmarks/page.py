@@ -34,7 +34,7 @@ SECTIONS = {  # benchmark: heading, and what is compared
     ),
     "matmul": (
         "How much of a step is arithmetic",
-        "The matrix products of one such step, run alone at their shapes, over the time of the whole step.",
+        "The matrix products of one such step, run alone on the operands that they had, over the time of the step.",
     ),
     "one_channel": (
         "From and to one channel",
