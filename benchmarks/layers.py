@@ -60,9 +60,7 @@ class _Gather(Function):
     @staticmethod
     def forward(ctx, x, k, s):
         ctx.how = x.shape[1:3], s
-        (n, h, w, c), (by_n, by_h, by_w, by_c) = x.shape, x.stride()
-        shape = n, (h - k) // s + 1, (w - k) // s + 1, k, k, c
-        return x.as_strided(shape, (by_n, s * by_h, s * by_w, by_h, by_w, by_c), x.storage_offset()).contiguous()
+        return x.unfold(1, k, s).unfold(2, k, s).permute(0, 1, 2, 4, 5, 3).contiguous()
 
     @staticmethod
     def backward(ctx, slope):

@@ -239,7 +239,7 @@ def _traced(step: Callable[[], Mapping[str, Tensor]]) -> tuple[dict[str, Tensor]
         elif node.target is back and node.args[0].target is back:
             node.replace_all_uses_with(node.args[0].args[0])
     for node in reversed(graph.nodes):  # what is left over, and the optimiser's marks for a profiler
-        if node.target in (again, back) and not node.users or "_record_function" in str(node.target):
+        if (node.target in (again, back) and not node.users) or "_record_function" in str(node.target):
             graph.erase_node(node)
     module.recompile()
     calls = functools.partial(module.forward, *(value for _, value in constants.values()))
