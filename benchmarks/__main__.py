@@ -23,9 +23,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import gan_utils as gu
 from gan_utils import batched, recipes
+from gan_utils.graphs import as_fx_graph
 from gan_utils.models import FromOneChannel, ToOneChannel
 from gan_utils.recipes import RECIPES, Run
-from gan_utils.runtime import as_fx_graph
 
 from .baselines import CRITIC_STEPS, classic_loop, classic_steps, course_pair, course_steps
 from .layers import by_patches, cheap_twice

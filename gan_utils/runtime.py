@@ -2,12 +2,11 @@
 
 import contextlib
 import ctypes
-import functools
 import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -143,112 +142,6 @@ class Interrupt:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-
-
-def as_cuda_graph(
-    step: Callable[[], Mapping[str, Tensor]], *streams: torch.Generator
-) -> Callable[[], dict[str, Tensor]]:
-    """On CUDA: `step()` as a graph, recorded at its fourth call and then played back whole, without Python.
-
-    A small step is hundreds of calls, and calling is most of its time on a large card. `step` has to do the same
-    work on the same tensors each time, to draw from `streams` alone, and never to wait for the device; what it
-    reads may be changed in place in between. Returns copies of the scalars that it returns.
-    """
-    graph, kept, calls = torch.cuda.CUDAGraph(), {}, 0
-
-    def play() -> dict[str, Tensor]:
-        nonlocal kept, calls
-        calls += 1
-        if calls <= 3:  # steps like any other, but not on the main stream: they choose kernels and fill the optimiser
-            side, main = torch.cuda.Stream(), torch.cuda.current_stream()
-            side.wait_stream(main)
-            with torch.cuda.stream(side):
-                losses = step()
-            main.wait_stream(side)
-            return dict(losses)
-        if not kept:  # recording does no work
-            for stream in streams:
-                graph.register_generator_state(stream)
-            with torch.cuda.graph(graph):
-                kept = step()
-        graph.replay()
-        return {name: value.clone() for name, value in kept.items()}
-
-    return play
-
-
-def as_fx_graph(step: Callable[[], Mapping[str, Tensor]], *, after: int = 200) -> Callable[[], dict[str, Tensor]]:
-    """On the CPU: `step()` traced once, after `after` calls, and repeated from then on as a bare list of torch's calls.
-
-    Modules, autograd and the optimiser are left out of the repetition, which computes the same bits. `step` has to
-    do the same work on the same tensors each time, as for `as_cuda_graph`; what it reads may be changed in place in
-    between. Tracing costs about as much as a hundred steps, so short runs do without, and so does a torch that
-    cannot trace a draw from a random stream. The calls before it fill the optimiser's state: `after` is 1 or more.
-    """
-    check_count("after", after)
-    calls, played = 0, None
-
-    def play() -> dict[str, Tensor]:
-        nonlocal calls, played
-        calls += 1
-        if calls <= after or not _can_trace():
-            return dict(step())
-        if played is None:
-            losses, played = _traced(step)
-            return losses
-        return played()
-
-    return play
-
-
-@functools.cache
-def _can_trace() -> bool:
-    try:
-        from torch.fx.experimental.proxy_tensor import make_fx
-
-        make_fx(lambda: torch.randn(2, generator=seeded(0)))()
-    except Exception:  # whatever another version of torch has to say against it
-        return False
-    return True
-
-
-def _traced(step: Callable[[], Mapping[str, Tensor]]) -> tuple[dict[str, Tensor], Callable[[], dict[str, Tensor]]]:
-    """What `step()` returns, which this call runs, and a function that does and returns the like again."""
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    losses: dict[str, Tensor] = {}
-
-    def run() -> list[Tensor]:
-        losses.update(step())
-        return list(losses.values())
-
-    module = make_fx(run)()
-    graph, constants = module.graph, {}
-    first = next(node for node in graph.nodes if node.op != "get_attr")
-    for node in list(graph.nodes):
-        if node.op == "get_attr":  # weights, data, moments: arguments are read several times faster than attributes
-            if node.target not in constants:
-                with graph.inserting_before(first):
-                    constants[node.target] = graph.placeholder(node.target), getattr(module, node.target)
-            node.replace_all_uses_with(constants[node.target][0])
-            graph.erase_node(node)
-    again, back = torch.ops.aten.alias.default, torch.ops.aten.t.default
-    for node in graph.nodes:  # an alias is the tensor itself, and so is a transpose's transpose
-        if node.target is again:
-            node.replace_all_uses_with(node.args[0])
-        elif node.target is back and node.args[0].target is back:
-            node.replace_all_uses_with(node.args[0].args[0])
-    for node in reversed(graph.nodes):  # what is left over, and the optimiser's marks for a profiler
-        if (node.target in (again, back) and not node.users) or "_record_function" in str(node.target):
-            graph.erase_node(node)
-    module.recompile()
-    calls = functools.partial(module.forward, *(value for _, value in constants.values()))
-
-    def play() -> dict[str, Tensor]:
-        with torch.no_grad():
-            return dict(zip(losses, calls(), strict=True))
-
-    return losses, play
 
 
 def check_finite(name: str, x: Tensor) -> None:

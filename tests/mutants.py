@@ -491,9 +491,9 @@ FAULTS = [
     Fault("training", "guard = _Guard(keep, history.steps)", "guard = _Guard(keep, 0)", "recipes:diverged"),
     Fault("training", "INTERRUPTED if interrupt.asked else 0", "0", "training"),
     # freezing, streams, files
-    Fault("runtime", "if calls <= after or", "if calls < after or", "runtime:traced"),
-    Fault("runtime", "        return played()\n", "        return losses\n", "runtime:traced"),
-    Fault("runtime", "calls <= after or not _can_trace()", "calls <= after", "runtime:tracer"),
+    Fault("graphs", "if calls <= after or", "if calls < after or", "runtime:traced"),
+    Fault("graphs", "        return played()\n", "        return losses\n", "runtime:traced"),
+    Fault("graphs", "calls <= after or not _can_trace()", "calls <= after", "runtime:tracer"),
     Fault("recipes", "{name: as_fx_graph(update)", "{name: update", "recipes:long_runs"),
     Fault("recipes", "else torch.float64)", "else torch.float32)", "recipes:halves_at"),
     Fault("runtime", "    if bad:  # else", "    if True:  # else", "runtime"),
@@ -547,7 +547,7 @@ FAULTS = [
     Fault("runtime", "        torch.set_flush_denormal(before)", "        pass", "runtime:denormal"),
     Fault("training", "interrupt, denormals_as_zero():", "interrupt:", "runtime:denormal"),
     Fault("runtime", "(device.index or 0) >= torch", "(device.index or 0) > torch", "runtime:counted_from_zero"),
-    Fault("runtime", "make_fx(lambda: torch.randn(2, generator=seeded(0)))()", "make_fx", "runtime:found_out"),
+    Fault("graphs", "make_fx(lambda: torch.randn(2, generator=seeded(0)))()", "make_fx", "runtime:found_out"),
     # range, order, law
     Fault("data", "mul_(2 / 255).sub_(1)", "mul_(1 / 255)", "data"),
     Fault("data", "mul_(2 / 255).sub_(1)", "mul_(2 / 256).sub_(1)", "data"),

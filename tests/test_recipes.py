@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import gan_utils as gu
-from gan_utils import recipes, runtime
+from gan_utils import graphs, recipes
 from gan_utils.__main__ import main
 from gan_utils.recipes import NOISE, RECIPES, Run, measure, sample
 from gan_utils.training import CHECK_EVERY
@@ -80,7 +80,7 @@ def test_traced_steps_are_the_steps_bit_for_bit(name, monkeypatch):
 
     def traced(step):
         kinds.append(step)
-        return runtime.as_fx_graph(step, after=2)
+        return graphs.as_fx_graph(step, after=2)
 
     monkeypatch.setattr(recipes, "as_fx_graph", traced)
     fast = Run(name, seed=1)

@@ -15,12 +15,12 @@ import torch
 from torch import nn
 
 import gan_utils as gu
-from gan_utils import runtime
+from gan_utils import graphs, runtime
 
 ROOT = Path(gu.__file__).parent
 LAYERS = [
     {"runtime"},
-    {"losses", "data", "models", "penalties", "checkpoints", "metrics", "health", "letters"},
+    {"losses", "data", "models", "penalties", "checkpoints", "metrics", "health", "letters", "graphs"},
     {"training", "theory", "control", "distributed", "batched"},
     {"recipes"},
     {"plots", "widgets", "exercises", "__main__", "__init__"},
@@ -262,17 +262,17 @@ def test_a_traced_step_is_repeated_on_the_same_tensors():
 
     asked = []
     step, rate = make()
-    traced = all_of(runtime.as_fx_graph(step, after=1), rate)
+    traced = all_of(graphs.as_fx_graph(step, after=1), rate)
     assert asked == [0, 1], "one call before, and one that is traced"
     assert traced == all_of(*make()) and len(set(traced)) == 5
     with pytest.raises(ValueError, match="after must be a whole number, 1 or more; got 0"):
-        runtime.as_fx_graph(step, after=0)
+        graphs.as_fx_graph(step, after=0)
 
 
 def test_without_a_tracer_each_step_is_called(monkeypatch):
-    monkeypatch.setattr(runtime, "_can_trace", lambda: False)
+    monkeypatch.setattr(graphs, "_can_trace", lambda: False)
     asked = []
-    play = runtime.as_fx_graph(lambda: asked.append(1) or {"loss": torch.zeros(())}, after=1)
+    play = graphs.as_fx_graph(lambda: asked.append(1) or {"loss": torch.zeros(())}, after=1)
     assert [list(play()) for _ in range(3)] == [["loss"]] * 3 and len(asked) == 3
 
 
@@ -283,7 +283,7 @@ def test_a_torch_that_cannot_trace_a_draw_is_found_out(monkeypatch):
         return traced
 
     monkeypatch.setattr("torch.fx.experimental.proxy_tensor.make_fx", refuse)
-    assert runtime._can_trace.__wrapped__() is False
+    assert graphs._can_trace.__wrapped__() is False
 
 
 def test_outside_the_main_thread_ctrl_c_is_left_alone():
