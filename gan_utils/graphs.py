@@ -1,6 +1,7 @@
 """Steps recorded once and repeated: on CUDA as the driver's graph, on the CPU as a bare list of torch's calls."""
 
 import functools
+import operator
 from collections.abc import Callable, Mapping
 
 import torch
@@ -48,6 +49,7 @@ def as_fx_graph(step: Callable[[], Mapping[str, Tensor]], *, after: int = 200) -
     do the same work on the same tensors each time, as for `as_cuda_graph`; what it reads may be changed in place in
     between. Tracing costs about as much as a hundred steps, so short runs do without, and so does a torch that
     cannot trace a draw from a random stream. The calls before it fill the optimiser's state: `after` is 1 or more.
+    The scalars that a repetition returns are inference tensors: numbers to be read, not to be differentiated.
     """
     check_count("after", after)
     calls, played = 0, None
@@ -97,7 +99,7 @@ def _traced(step: Callable[[], Mapping[str, Tensor]]) -> tuple[dict[str, Tensor]
     calls = functools.partial(module.forward, *values.values())
 
     def play() -> dict[str, Tensor]:
-        with torch.no_grad():
+        with torch.inference_mode():
             return dict(zip(losses, calls(), strict=True))
 
     return losses, play
@@ -151,9 +153,10 @@ def _make_once(graph, values: dict) -> None:
         of_ones = node.target is ones or (inputs <= fixed and (_is_view(node) or node.target is divide))
         if not (_is_view(node) and inputs <= views) and not (of_ones and node not in written):
             continue
-        shape = node.meta["val"]
-        args = torch.fx.map_arg(node.args, values.get)
-        value = torch.ones(shape.shape, dtype=shape.dtype) if node.target is ones else node.target(*args, **node.kwargs)
+        if node.target is ones:
+            value = torch.ones(node.meta["val"].shape, dtype=node.meta["val"].dtype)
+        else:
+            value = node.target(*torch.fx.map_arg(node.args, values.get), **node.kwargs)
         with graph.inserting_after(last):
             last = graph.placeholder(f"made_{len(values)}")
         values[last] = value
@@ -163,7 +166,7 @@ def _make_once(graph, values: dict) -> None:
 
 
 def _is_view(node) -> bool:
-    return getattr(node.target, "is_view", False)
+    return node.target is operator.getitem or getattr(node.target, "is_view", False)  # getitem: one part of a split
 
 
 def _writes(node) -> bool:

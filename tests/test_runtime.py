@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import gan_utils as gu
-from gan_utils import graphs, runtime
+from gan_utils import runtime
 
 ROOT = Path(gu.__file__).parent
 LAYERS = [
@@ -236,54 +236,6 @@ def test_freed_memory_is_kept_for_the_next_step():
         return int(run.stdout)
 
     assert faults() < 0.1 * faults(MALLOC_TRIM_THRESHOLD_="131072")
-
-
-def test_a_traced_step_is_repeated_on_the_same_tensors():
-    """What it reads may change in place, what it draws goes on, what it returns is new each time."""
-
-    def make():
-        weight, stream = torch.tensor([1.0, 2.0], requires_grad=True), gu.seeded(0)
-        opt = torch.optim.Adam([weight], lr=torch.tensor(0.5, dtype=torch.float64), fused=True)
-
-        def step():
-            asked.append(len(asked))
-            opt.zero_grad()
-            loss = (weight * torch.rand(2, generator=stream)).sum()
-            loss.backward()
-            opt.step()
-            return {"loss": loss.detach(), "first": weight[0].detach().clone()}
-
-        return step, opt.param_groups[0]["lr"]
-
-    def all_of(step, rate):
-        results = [step() for _ in range(4)]
-        rate.fill_(0.25)  # as a schedule does
-        return [tuple(map(float, r.values())) for r in [*results, step()]]
-
-    asked = []
-    step, rate = make()
-    traced = all_of(graphs.as_fx_graph(step, after=1), rate)
-    assert asked == [0, 1], "one call before, and one that is traced"
-    assert traced == all_of(*make()) and len(set(traced)) == 5
-    with pytest.raises(ValueError, match="after must be a whole number, 1 or more; got 0"):
-        graphs.as_fx_graph(step, after=0)
-
-
-def test_without_a_tracer_each_step_is_called(monkeypatch):
-    monkeypatch.setattr(graphs, "_can_trace", lambda: False)
-    asked = []
-    play = graphs.as_fx_graph(lambda: asked.append(1) or {"loss": torch.zeros(())}, after=1)
-    assert [list(play()) for _ in range(3)] == [["loss"]] * 3 and len(asked) == 3
-
-
-def test_a_torch_that_cannot_trace_a_draw_is_found_out(monkeypatch):
-    def refuse(draw):
-        def traced():
-            raise TypeError("no random stream in a trace")
-        return traced
-
-    monkeypatch.setattr("torch.fx.experimental.proxy_tensor.make_fx", refuse)
-    assert graphs._can_trace.__wrapped__() is False
 
 
 def test_outside_the_main_thread_ctrl_c_is_left_alone():
