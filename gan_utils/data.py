@@ -113,7 +113,8 @@ def _batches(x: Tensor, batch_size: int, generator: torch.Generator, labels: Ten
         order = torch.randperm(len(x), generator=generator, device=generator.device).to(x.device)
         for start in range(0, len(x) - batch_size + 1, batch_size):
             index = order[start : start + batch_size]
-            yield x[index] if labels is None else (x[index], labels[index])
+            batch = x.index_select(0, index)  # several times as fast as x[index]
+            yield batch if labels is None else (batch, labels[index])
 
 
 def uniform_noise(
@@ -149,7 +150,7 @@ def mixture(n: int, centres: Tensor, std: float, *, generator: torch.Generator) 
     device = generator.device
     mode = torch.randint(len(centres), (n,), generator=generator, device=device)
     noise = torch.randn(n, centres.shape[1], generator=generator, device=device)
-    return centres.to(device)[mode] + std * noise
+    return centres.to(device).index_select(0, mode) + std * noise
 
 
 def ring_centres(modes: int = 8, radius: float = 1.0) -> Tensor:

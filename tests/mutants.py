@@ -565,7 +565,7 @@ FAULTS = [
     Fault("data", "if low >= 0 and high <= 1:", "if low > 0 and high < 1:", "data"),
     Fault("data", "if low < -1.001 or high > 1.001:", "if low < -1.001 and high > 1.001:", "data"),
     Fault("data", "index = order[start : start + batch_size]", "index = order[:batch_size]", "data"),
-    Fault("data", "(x[index], labels[index])", "(x[index], labels[start : start + batch_size])", "data"),
+    Fault("data", "(batch, labels[index])", "(batch, labels[start : start + batch_size])", "data"),
     Fault("data", "range(0, len(x) - batch_size + 1, batch_size)", "range(0, len(x), batch_size)", "data"),
     Fault("data", "range(0, len(x) - batch_size + 1, batch_size)", "range(0, len(x) - batch_size, batch_size)", "data"),
     Fault("data", "torch.randperm(len(x), generator=generator,", "torch.randperm(len(x),", "properties:draws_are_new"),

@@ -227,6 +227,24 @@ def compressed(file):
     return len(data) if file.endswith(PRESSED) else len(gzip.compress(data, 6))
 
 
+def test_wide_figures_scroll_on_a_phone(browser):
+    """Their words are ten pixels high instead of six, in a box that the keyboard reaches; on a desk nothing scrolls."""
+    page = site() / "notebooks" / "03-the-minimax-game.html"
+    with Visit(browser, page.as_uri(), viewport=NARROW) as visit:
+        box = visit.page.locator(".figure-box").first
+        assert box.locator("img").evaluate("img => img.width / img.naturalWidth") > 0.7
+        expect(box).to_have_attribute("tabindex", "0")
+        box.focus()
+        visit.page.keyboard.press("ArrowRight")
+        visit.page.wait_for_function("document.querySelector('.figure-box').scrollLeft > 0")
+        plain = visit.page.locator(".cell_output > img")
+        assert plain.count() and all(plain.evaluate_all("figures => figures.map(e => e.width < innerWidth)"))
+    with Visit(browser, page.as_uri(), viewport=WIDE) as visit:
+        figures = visit.page.locator(".cell_output img[src*=_images]")
+        assert visit.page.locator(".figure-box").count() > visit.page.locator(".figure-box[tabindex]").count() == 0
+        assert all(figures.evaluate_all("figures => figures.map(e => e.getAttribute('width') == e.naturalWidth)"))
+
+
 # ------------------------------------------------------------------ demonstrations
 
 def pages_with(kind):

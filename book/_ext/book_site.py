@@ -21,6 +21,8 @@ from PIL import Image
 from sphinx.util.docutils import SphinxDirective
 from sphinxcontrib import katex
 
+TWO_PANELS = 600  # pixels: a figure that is wider has two panels or more
+
 
 def node_binary():
     """The wheel's node where there is one for this platform, else whatever `node` the PATH has."""
@@ -115,17 +117,25 @@ def icons_shown(out):
 
 
 def press_figures(out):
-    """Figures as WebP, the same pixels in less than half of the bytes."""
+    """Figures as WebP, the same pixels in less than half of the bytes; returns their sizes by name."""
     for path in out.glob("_images/*.png"):
         Image.open(path).save(path.with_suffix(".webp"), lossless=True, quality=100)
         path.unlink()
+    return {path.stem: Image.open(path).size for path in out.glob("_images/*.webp")}
 
 
-def finish(text):
+def finish(text, sizes):
     """A page with its figures as WebP, and with its text on the screen before its scripts have come.
 
+    Figures say their size, so that nothing moves when they come; those of two panels get a box that may scroll.
     Deferred scripts keep their order. The exception is 300 bytes long, and the page's own lines build on it.
     """
+    def figure(match):
+        width, height = sizes[match[2]]
+        img = f'{match[1]}{match[2]}.webp" width="{width}" height="{height}"{match[3]}'
+        return f'<span class="figure-box">{img}</span>' if width > TWO_PANELS else img
+
+    text = re.sub(r'(<img [^>]*src="[^"]*_images/)([\w-]+)\.png"([^>]*>)', figure, text)
     text = re.sub(r"(_images/[\w-]+)\.png", r"\1.webp", text)
     return re.sub(r'<script (?![^>]*(?:\bdefer\b|documentation_options))(?=[^>]*\bsrc=)', "<script defer ", text)
 
@@ -140,9 +150,9 @@ def trim(app, exception):
                  *out.glob("_static/scripts/fontawesome.js*"),
                  *out.glob("_static/*webpack-macros.html")]:
         path.unlink(missing_ok=True)
-    press_figures(out)
+    sizes = press_figures(out)
     for page in out.rglob("*.html"):
-        page.write_text(finish(page.read_text(encoding="utf-8")), encoding="utf-8")
+        page.write_text(finish(page.read_text(encoding="utf-8"), sizes), encoding="utf-8")
     codes = icons_shown(out)
     for path in fonts.glob("*.woff2"):
         font = TTFont(path)

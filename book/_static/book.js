@@ -1,7 +1,7 @@
-// A wide formula or table scrolls inside its own box: let the keyboard reach the box, as the theme
+// A wide formula, table or figure scrolls inside its own box: let the keyboard reach the box, as the theme
 // does for code. Only while it overflows, so that nobody has to tab through what needs no scrolling.
 function makeReachable() {
-  for (const box of document.querySelectorAll(".bd-article div.math, .pst-scrollable-table-container")) {
+  for (const box of document.querySelectorAll(".bd-article div.math, .pst-scrollable-table-container, .figure-box")) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   }
