@@ -126,19 +126,21 @@ def _lifted(module) -> dict:
 def _drop_idle(graph) -> None:
     """Takes out calls without effect: other names of a tensor, labels that nobody reads, marks for a profiler."""
     again, back, look, pick = (getattr(torch.ops.aten, name).default for name in ("alias", "t", "view", "index_select"))
-    for node in graph.nodes:  # an alias is the tensor itself, and so are a transpose's transpose and a view as it is
+    cut = torch.ops.aten.slice.Tensor
+    for node in graph.nodes:  # an alias is the tensor itself, and so are transposes of transposes, views of the whole
         x = node.args[0] if node.args else None
         if node.target is again:
             node.replace_all_uses_with(x)
         elif node.target is back and x.target is back:
             node.replace_all_uses_with(x.args[0])
-        elif node.target is look:
-            if x.target is look:
-                node.args = x.args[0], node.args[1]
-            if "val" in node.args[0].meta and node.args[0].meta["val"].shape == tuple(node.args[1]):
-                node.replace_all_uses_with(node.args[0])
+        elif node.target in (look, cut):
+            if node.target is look and x.target is look:
+                x = x.args[0]
+                node.args = x, node.args[1]
+            if "val" in x.meta and x.meta["val"].shape == node.meta["val"].shape:
+                node.replace_all_uses_with(x)
     for node in reversed(graph.nodes):
-        if (node.target in (again, back, look, pick) and not node.users) or "_record_function" in str(node.target):
+        if (node.target in (again, back, look, cut, pick) and not node.users) or "_record_function" in str(node.target):
             graph.erase_node(node)
 
 
