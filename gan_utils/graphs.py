@@ -70,9 +70,7 @@ def as_fx_graph(step: Callable[[], Mapping[str, Tensor]], *, after: int = 200) -
 @functools.cache
 def _can_trace() -> bool:
     try:
-        from torch.fx.experimental.proxy_tensor import make_fx
-
-        make_fx(lambda: torch.randn(2, generator=seeded(0)))()
+        _traced(lambda: {"draw": torch.randn(2, generator=seeded(0))})[1]()
     except Exception:  # whatever another version of torch has to say against it
         return False
     return True
@@ -155,7 +153,6 @@ def _make_once(graph, values: dict) -> None:
     for node in reversed(graph.nodes):  # what is written to, under this name or that of a view
         if any(_writes(user) or (_is_view(user) and user in written) for user in node.users):
             written.add(node)
-    last = list(values)[-1]
     for node in list(graph.nodes):
         inputs = set(node.all_input_nodes)
         of_ones = node.target is ones or (inputs <= fixed and (_is_view(node) or node.target is divide))
@@ -165,11 +162,11 @@ def _make_once(graph, values: dict) -> None:
             value = torch.ones(node.meta["val"].shape, dtype=node.meta["val"].dtype)
         else:
             value = node.target(*torch.fx.map_arg(node.args, values.get), **node.kwargs)
-        with graph.inserting_after(last):
-            last = graph.placeholder(f"made_{len(values)}")
-        values[last] = value
-        (fixed if of_ones else views).add(last)
-        node.replace_all_uses_with(last)
+        with graph.inserting_before(next(other for other in graph.nodes if other.op != "placeholder")):
+            new = graph.placeholder(f"made_{len(values)}")
+        values[new] = value
+        (fixed if of_ones else views).add(new)
+        node.replace_all_uses_with(new)
         graph.erase_node(node)
 
 

@@ -58,6 +58,7 @@ def test_a_torch_that_cannot_trace_a_draw_is_found_out(monkeypatch):
 
 def repeated(step, times=4):
     """Results of a step that is traced at its second call, as numbers."""
+    assert graphs._can_trace(), "else every step is called, and nothing here is tested"
     play = graphs.as_fx_graph(step, after=1)
     return [{name: float(value) for name, value in play().items()} for _ in range(times)]
 
@@ -91,6 +92,10 @@ def test_ones_that_are_written_to_are_made_anew(write):
 
     results = repeated(step)
     assert results == [results[0]] * 4
+
+
+def test_a_step_that_reads_nothing_is_repeated_too():
+    assert repeated(lambda: {"one": torch.ones(3).sum() / 3}) == [{"one": 1}] * 4
 
 
 class Calls(TorchDispatchMode):
