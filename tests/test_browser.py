@@ -23,6 +23,8 @@ PAPER = {"width": 657, "height": 980}  # the text of an A4 sheet, 174 mm wide, i
 LARGEST = 1_000_000  # bytes that a page may load, compressed
 CUT = """() => [...document.querySelectorAll(".bd-article *")].filter((e) =>
     e.scrollWidth > e.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(e).overflowX)).map((e) => e.className)"""
+DISTORTED = """() => [...document.querySelectorAll("img[src*='_images/']")].filter((e) =>
+    Math.abs(e.width * e.naturalHeight / e.height / e.naturalWidth - 1) > .05).map((e) => e.src)"""
 PAINTED = """() => new Promise((done) => {
   new PerformanceObserver((list) => done(list.getEntries()[0].name)).observe({ type: "paint", buffered: true });
 })"""
@@ -159,6 +161,7 @@ def look_at(visit, page):
     excess = visit.page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert excess <= 0, f"{relative(page)} scrolls sideways"
     assert weight(visit) <= LARGEST, f"{relative(page)}: {weight(visit):,} bytes"
+    assert visit.page.evaluate(DISTORTED) == [], f"{relative(page)} distorts its figures"
     assert visit.complaints == [], relative(page)
     assert visit.foreign() == [], relative(page)
     assert all(url.startswith(site().as_uri()) for url in visit.asked if url.startswith("file:")), relative(page)
