@@ -8,10 +8,11 @@ Plots, widgets and exercises are imported by name (`from gan_utils import plots,
 import os as _os
 
 # torch's OpenMP threads spin at their barriers; beside another busy program they wait for a core that they do not
-# get, and training falls to a few per cent. A short spin costs nothing on a calm machine (see benchmarks/).
+# get, and training falls to a few per cent. A shorter spin than 800 puts them to sleep on a calm machine too, and
+# waking them is dear: up to a quarter of the speed at 600. A longer one is slower on a busy machine (see benchmarks/).
 # It is read once, when torch is first imported; a setting of yours is respected.
 if "OMP_WAIT_POLICY" not in _os.environ:
-    _os.environ.setdefault("GOMP_SPINCOUNT", "600")
+    _os.environ.setdefault("GOMP_SPINCOUNT", "800")
 
 from .checkpoints import (
     load_generator,
