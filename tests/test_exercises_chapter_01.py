@@ -14,12 +14,20 @@ def likelihood(mail, counts, *, add=1, below=None):
     return math.prod((counts[w] + add) / total for w in mail)
 
 
-def spam(mail, a, b, prior, **slip):
+def log_odds_of_ham(mail, a, b, prior):
     """In logarithms, so that a long mail does not run out of numbers."""
     def score(counts, p):
         total = sum(counts.values()) + len(counts)
         return math.log(p) + sum(math.log((counts[w] + 1) / total) for w in mail)
-    return 1 / (1 + math.exp(score(b, 1 - prior) - score(a, prior)))
+    return score(b, 1 - prior) - score(a, prior)
+
+
+def spam(*mail):
+    return (1 - math.tanh(log_odds_of_ham(*mail) / 2)) / 2
+
+
+def overflowing_spam(*mail):
+    return 1 / (1 + math.exp(log_odds_of_ham(*mail)))
 
 
 def plain_spam(mail, a, b, prior, **slip):
@@ -101,6 +109,7 @@ CASES = [
     ("bayes", lambda ll, p: torch.full_like(ll, 0.5), "✗"),
     ("spam", spam, "✓"),
     ("spam", lambda *a: torch.tensor(spam(*a)), "✓"),
+    ("spam", overflowing_spam, "2,000 times 'lunch', a word of ham"),
     ("spam", plain_spam, "✗"),  # runs out of numbers at 2,000 words
     ("spam", lambda *a: 1 - spam(*a), "probability of ham"),
     ("spam", lambda m, a, b, p: spam(m, a, b, 0.5), "the prior is not used"),

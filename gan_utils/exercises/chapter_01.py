@@ -75,6 +75,14 @@ def spam(answer: Callable[[list, dict, dict, float], float]) -> str:
     expect(math.isfinite(long), "a mail of 2,000 words gives NaN: add logarithms instead of multiplying")
     expect(abs(long - 0.3) < 1e-6, f"2,000 words that say nothing must leave the prior, .3; got {long:.3f}: products "
            "of small numbers run out, add logarithms instead")
+    for word, sure in (("free", 1), ("lunch", 0)):  # the odds are e to the power 1386, which no float holds
+        clear = [word] * 2000, {"free": 3, "lunch": 1}, {"free": 1, "lunch": 3}, 0.5
+        try:
+            got = number(answer(*clear))
+        except OverflowError:
+            got = math.nan
+        expect(abs(got - sure) < 1e-6, f"2,000 times {word!r}, a word of {'spam' if sure else 'ham'}: got {got:.3g}, "
+               f"needs {sure}; math.exp gives up above 709, a tanh does not")
     return "Right: word by word, with one more of each, and any length."
 
 
