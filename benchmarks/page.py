@@ -19,13 +19,14 @@ SECTIONS = {  # benchmark: heading, and what is compared
     "distances": (
         "90 seconds of a recipe",
         "`python -m gan_utils train RECIPE --seconds 90`: the Fréchet distance of 10,000 samples, and how many times "
-        "the score of 10,000 held-out digits that is. Beside it, of a conditional recipe, the share of samples in "
-        "which the classifier sees the digit that was asked for.",
+        "the score of 10,000 held-out digits that is. One seed each. Beside it, of a conditional recipe, the share of "
+        "samples in which the classifier sees the digit that was asked for.",
     ),
     "classic": (
         "To the end of the classic loop",
         "The first GAN of most tutorials (784-256-128-1 against 100-128-256-784, Adam at .0002, batches of 64 from a "
-        "`DataLoader`, 20 epochs), and the time in which a recipe of this book reaches the distance that it ends with.",
+        "`DataLoader`, 20 epochs), and the time in which a recipe of this book reaches the distance that it ends with. "
+        "The last row gives, for three seeds of the recipe, the distances and the steps at which it was there.",
     ),
     "steps": (
         "The same networks, step by step",
@@ -59,19 +60,20 @@ SECTIONS = {  # benchmark: heading, and what is compared
     "busy": ("A busy machine", "Steps a second of `mnist-mlp` while another program keeps one core busy."),
     "scaling": (
         "How the cost grows",
-        "Milliseconds against batch, width and amount of data. The power is the slope in the logarithms over the "
+        "Milliseconds of a step of two fully connected networks against its batch and its width, and of drawing all "
+        "batches of one epoch against the number of images. The power is the slope in the logarithms over the "
         "last doubling: 1 is linear.",
     ),
     "traced": (
         "A step as a list of calls",
         "Milliseconds a step of each recipe, without penalty: its steps as plain calls, and traced once and repeated "
-        "as a bare list of torch's operations, which is what the recipes do on a CPU from their 201st step on. The "
-        "results are equal bit for bit.",
+        "as a bare list of torch's operations, which is what the recipes do on a CPU once an update of its kind has "
+        "been called 200 times. The results are equal bit for bit.",
     ),
     "graphs": (
         "On a graphics card",
-        "Milliseconds a step of each recipe: its steps as plain calls, and recorded once as CUDA graphs and played "
-        "back, which is what the recipes do on CUDA.",
+        "Milliseconds a step of the recipes listed: their steps as plain calls, and recorded once as CUDA graphs and "
+        "played back, which is what the recipes do on CUDA.",
     ),
     "import": ("Import", "Seconds to import the package in a fresh interpreter, and torch alone."),
 }
@@ -120,9 +122,10 @@ def text(rows: list[dict]) -> str:
 INTRODUCTION = """# Benchmarks
 
 What the package's code costs, against baselines that are written down in `benchmarks/baselines.py`.
-Both sides of a comparison run in one process, in turn, so the ratios travel to other machines; seconds do not.
-This page is written by `python -m benchmarks.page` from the figures that `python -m benchmarks` recorded; nothing on it
-was typed."""
+Where two sides are compared they run on one machine, one after the other or in turn: a ratio travels better than
+seconds, though not everywhere.
+This page is written by `python -m benchmarks.page` from the figures that `python -m benchmarks` recorded; no
+figure on it was typed."""
 
 
 def newest(rows: list[dict]) -> list[dict]:

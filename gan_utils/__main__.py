@@ -72,7 +72,7 @@ def draw(arguments: argparse.Namespace) -> int:
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
-    """Print the figures of a checkpoint beside those of perfect samples, as many."""
+    """Print the figures of a checkpoint beside those of as many perfect samples."""
     _check_alone("evaluate")
     G, header = load_generator(_find(arguments.checkpoint), device=pick_device(arguments.device))
     check_count("n", arguments.n, least=10)  # the audit looks at neighbours
@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("evaluate", help=evaluate.__doc__, description=evaluate.__doc__)
     command.add_argument("checkpoint", help="as for sample")
-    command.add_argument("--n", type=int, default=10_000, help="samples to measure; default: 10000")
+    command.add_argument("--n", type=int, default=10_000, help="samples, of digits 10000 at most; default: 10000")
     command.add_argument("--seed", **seed)
     command.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     command.add_argument("--device", **device)

@@ -94,7 +94,7 @@ def wish(G: nn.Module, guide: nn.Module, wanted: Mapping[str, Tensor]) -> LossOf
 def walk(z: Tensor, loss_of: LossOf, *, steps: int = 40, lr: float = 0.1, pull: float = 0.0) -> Tensor:
     """Adam on the codes themselves, down `loss_of(z) + pull * (|z| - sqrt(d))^2`: z (n, d) to (n, d).
 
-    The gradient is asked for z alone: nothing gathers in G or in a classifier, and no step adds to the one before.
+    The gradient is asked for z alone: nothing gathers in G or in a classifier, nor from step to step.
     """
     check_count("steps", steps, least=0)
     z = z.detach().clone().requires_grad_(True)

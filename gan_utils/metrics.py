@@ -65,8 +65,9 @@ def mean_and_covariance(features: Tensor) -> tuple[Tensor, Tensor]:
 def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> float:
     """|mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)): 0 or more (Dowson and Landau 1982; Heusel et al. 2017, eq. 6).
 
-    The squared Wasserstein-2 distance of two Gaussians; means (d,), covariances (d, d). The trace of the root is
-    the sum of the roots of the eigenvalues of A^(1/2) B A^(1/2), a symmetric matrix, so nothing turns complex.
+    The squared Wasserstein-2 distance of two Gaussians; means (d,), covariances (d, d), A = cov_a and B = cov_b.
+    The trace of the root is the sum of the roots of the eigenvalues of A^(1/2) B A^(1/2), a symmetric matrix, so
+    nothing turns complex.
     """
     if mean_a.shape != mean_b.shape or cov_a.shape != cov_b.shape:
         raise ValueError(f"features of width {len(mean_a)} and {len(mean_b)}: need one extractor for both")
@@ -80,7 +81,7 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
 
 @functools.cache
 def digit_classifier() -> DigitClassifier:
-    """The shipped classifier of digits, in eval mode, frozen (checkpoints/train_classifier.py re-makes it)."""
+    """The shipped classifier of digits, in eval mode, frozen (checkpoint_files/train_classifier.py re-makes it)."""
     with resources.as_file(resources.files(__package__) / "checkpoint_files" / "classifier.safetensors") as path:
         tensors, _ = load_tensors(path)
     classifier = DigitClassifier()
@@ -103,7 +104,8 @@ def frechet_digits(images: Tensor) -> float:
     """Fréchet distance of images (n, 1, 28, 28) in [-1, 1] to MNIST's 60,000 training images.
 
     In the 64 features of the shipped classifier, so it compares with nothing measured by another extractor.
-    It is biased upwards: see `frechet_floor(n)`, the score of n real images that it was not trained on; quote both.
+    It is biased upwards: see `frechet_floor(n)`, the score of n real images that the classifier never
+    saw; quote both.
     """
     return frechet_distance(*mean_and_covariance(digit_features(images)), *_real_statistics())
 

@@ -1,9 +1,9 @@
-"""Networks of the chapters. All are plain `nn.Sequential`, so that a reader can print, index and export them.
+"""Networks of the chapters. Most are plain `nn.Sequential`, so that a reader can print, index and export them.
 
 A discriminator returns logits, never probabilities: (batch, 1). Pairs of an image and its class go through
 `Conditional...`, which wrap such a network and take the class `y` (batch,) int64 as a second input. Initial
 weights follow PyTorch's own law, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), drawn from the generator passed in, so that
-no global seed is touched.
+no global seed matters (mapping layers and embeddings have laws of their own).
 """
 
 import itertools
@@ -182,8 +182,8 @@ def _one_hot(y: Tensor, classes: int, like: Tensor) -> Tensor:
 class ConditionalGenerator(nn.Module):
     """G(z, y): the class joined to the noise, one-hot times `scale`, before `body`, which takes latent_dim + classes.
 
-    With `embedding_dim` the class is a learnt vector of that length instead, and `body` takes latent_dim +
-    embedding_dim.
+    With `embedding_dim` the class is a learnt vector of that length instead, times `scale` too, and `body`
+    takes latent_dim + embedding_dim.
     """
 
     def __init__(
@@ -349,7 +349,7 @@ class ToOneChannel(nn.ConvTranspose2d):
 
 
 class FromOneChannel(nn.Conv2d):
-    """torch's layer, the same weights and results, for one channel in: on a CPU its input's gradient is as fast."""
+    """torch's layer, the same results, for one channel in: on a CPU its input's gradient is three times as fast."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 1, height, width) to (n, c, h, w)."""

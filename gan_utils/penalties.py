@@ -106,7 +106,8 @@ class SpectralNorm(nn.Module):
     """Divides a weight by its largest singular value (Miyato et al. 2018, eq. 8 and Algorithm 1).
 
     The value is estimated by one power iteration at each forward pass in training mode, from vectors u and v that
-    are kept; in eval mode, or `frozen`, they rest. A convolution counts as the matrix (out, in * height * width).
+    are kept; in eval mode, or `frozen`, they rest. A convolution counts as the matrix (out, in * height * width),
+    whose norm is not exactly that of the convolution.
     """
 
     drifts_in_training = True  # `frozen` looks for this

@@ -158,7 +158,7 @@ def check_finite(name: str, x: Tensor) -> None:
 def check_labels(labels: Tensor, n: int, classes: int | None = None) -> None:
     """Raises ValueError unless `labels` are (n,) int64 and, where `classes` is given, in 0 .. classes - 1.
 
-    The range is for the door: looking at values waits for the device.
+    Check the range where data come in, not in each step: looking at values waits for the device.
     """
     if labels.shape != (n,) or labels.dtype != torch.int64:
         raise ValueError(f"labels have shape {tuple(labels.shape)}, {labels.dtype}; need ({n},), torch.int64")

@@ -163,11 +163,11 @@ def fit(
     """Runs the two steps in turn and counts; one step is one G update with `d_steps_per_g` D updates before it.
 
     It stops after `steps` steps or `seconds` seconds, whichever comes first. Each hook is `(every, function)`:
-    `function(step, history)` runs before the first step and after each `every` steps. A `history` given is
-    continued. Ctrl-C ends the run after the step under way and returns what it has. A loss that is not finite, or
-    a weight of a module in `keep` that is not or has passed 1e5, ends it with FloatingPointError that names step
-    and tensor, after these modules were set back to the last good state. `agree` may change the flag that ends the
-    run, 0 as long as it goes on: several processes have to stop at the same step.
+    `function(step, history)` runs before the first step of a new history and after each `every` steps. A `history`
+    given is continued. Ctrl-C ends the run after the step under way and returns what it has. A loss that is not finite,
+    or a weight of a module in `keep` that is not or has passed 1e5, ends it with FloatingPointError that names step and
+    tensor, after these modules were set back to the last good state. `agree` may change the flag that ends the run, 0
+    as long as it goes on: several processes have to stop at the same step.
     """
     hooks, keep = list(hooks), list(keep)
     _check_budget(steps, seconds, d_steps_per_g)
@@ -210,7 +210,7 @@ def fit(
 
 
 class ExponentialAverage:
-    """A slow copy of G: weights w' <- d w' + (1 - d) w, which samples better than G itself.
+    """A slow copy of G: weights w' <- d w' + (1 - d) w, which often samples better than G itself.
 
     The decay warms up, d = min(decay, (1 + t) / (10 + t)) at update t, so that the first, random weights are
     soon forgotten. `module` is the copy, in eval mode. (Yazici et al. 2019; Karras et al. 2018, section A.1)

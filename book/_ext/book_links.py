@@ -11,7 +11,8 @@ from docutils import nodes
 from sphinx import addnodes
 
 # Words that the chapters also use in their everyday sense, or in that of probability: a link would mislead.
-EVERYDAY = {"density", "feature", "floor", "freezing", "prior", "real", "fake", "seed", "step"}
+EVERYDAY = {"density", "fake", "feature", "floor", "freezing", "judge", "law", "mode", "prior", "rank", "real", "seed",
+            "step"}
 PLAIN = (nodes.reference, nodes.title, nodes.literal, nodes.raw, nodes.table, addnodes.desc)
 CODE = re.compile(r'(?<=<span class="n">)(\w+)'
                   r'(</span><span class="o">\.</span><span class="n[a-z]*">)(\w+)')
