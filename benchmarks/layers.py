@@ -1,9 +1,11 @@
 """The course's layers made cheaper, with the same results to rounding (tests/test_benchmarks.py).
 
-A convolution is a matrix product of patches. The library that torch asks on a CPU, oneDNN, has kernels of its own for
-it, which in bfloat16 take up to four times as long for the weights' gradient as gathering the patches and calling the
-matrix product. Batch norm's second derivative PyTorch derives from some twenty passes over the activations; it is
-again what the first derivative is made of, one native call and three passes.
+Autograd differentiates a convolution twice by convolutions of other shapes, with the batch for channels, which the
+library that torch asks on a CPU, oneDNN, has no quick kernels for. But whatever is asked of a convolution is one of
+three products: itself, its transpose, its weights' slope. Each of them, but not for every layer and precision, oneDNN
+does well; the rest is quicker as a matrix product of patches. Batch norm's second derivative autograd derives from
+some twenty passes over the activations; it is again what the first derivative is made of, one native call and three
+passes.
 """
 
 import torch
@@ -11,18 +13,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from gan_utils.models import ToOneChannel
-
 ops = torch.ops.aten
 
 
-def by_patches(network: nn.Module) -> nn.Module:
+def by_products(network: nn.Module) -> nn.Module:
     """The network itself, its convolutions and transposed convolutions, all unpadded and square, replaced."""
     for layer in network.modules():
         if type(layer) is nn.Conv2d:
-            layer.__class__ = _Conv
+            layer.__class__ = _ConvFromOne if layer.in_channels == 1 else _Conv
         elif type(layer) is nn.ConvTranspose2d:
-            layer.__class__ = ToOneChannel if layer.out_channels == 1 else _ConvTranspose
+            layer.__class__ = _ConvTranspose
     return network
 
 
@@ -36,6 +36,53 @@ def cheap_twice(critic: nn.Module) -> nn.Module:
 
 class _Conv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
+        given = x, self.weight, self.bias
+        if torch.is_autocast_enabled("cpu"):
+            given = (tensor.bfloat16() for tensor in given)
+        return _Convolve.apply(*given, self.stride[0])
+
+
+class _Convolve(Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias, s):
+        ctx.save_for_backward(x, weight)
+        ctx.s = s
+        return F.conv2d(x, weight, bias, s)
+
+    @staticmethod
+    def backward(ctx, slope):
+        x, weight = ctx.saved_tensors
+        for_x = _ConvolveBack.apply(slope, weight, x.shape, ctx.s)
+        return for_x, _weight_slope(slope, x, weight, ctx.s), _rows(slope).sum(0), None
+
+
+class _ConvolveBack(Function):
+    """The adjoint of `_Convolve` in x; a rim that no patch reaches gets 0."""
+
+    @staticmethod
+    def forward(ctx, slope, weight, shape, s):
+        ctx.save_for_backward(slope, weight)
+        ctx.s = s
+        rim = [(size - kernel) % s for size, kernel in zip(shape[2:], weight.shape[2:], strict=True)]
+        return F.conv_transpose2d(slope, weight, None, s, output_padding=rim)
+
+    @staticmethod
+    def backward(ctx, v):
+        slope, weight = ctx.saved_tensors
+        return F.conv2d(v, weight, None, ctx.s), _weight_slope(slope, v, weight, ctx.s), None, None
+
+
+def _weight_slope(slope: Tensor, x: Tensor, weight: Tensor, s: int) -> Tensor:
+    if slope.dtype != torch.bfloat16:  # in which oneDNN is up to four times as slow as a product of patches
+        how = None, (s, s), (0, 0), (1, 1), False, (0, 0), 1
+        return ops.convolution_backward(slope, x, weight, *how, (False, True, False))[1]
+    patches = _Gather.apply(x.permute(0, 2, 3, 1), weight.shape[2], s)
+    by_place = (_rows(slope).T @ patches.flatten(3).flatten(0, 2)).view(-1, *patches.shape[3:])
+    return by_place.permute(0, 3, 1, 2)
+
+
+class _ConvFromOne(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
         x = x.bfloat16() if torch.is_autocast_enabled("cpu") else x
         patches = _Gather.apply(x.permute(0, 2, 3, 1), self.kernel_size[0], self.stride[0])
         matrix = self.weight.permute(0, 2, 3, 1).flatten(1)
@@ -45,10 +92,10 @@ class _Conv(nn.Conv2d):
 
 class _ConvTranspose(nn.ConvTranspose2d):
     def forward(self, x: Tensor) -> Tensor:
-        (n, c, h, w), k, s = x.shape, self.kernel_size[0], self.stride[0]
+        (n, _, h, w), k, s = x.shape, self.kernel_size[0], self.stride[0]
         matrix = self.weight.permute(0, 2, 3, 1).flatten(1)
-        patches = (x.permute(0, 2, 3, 1).reshape(-1, c) @ matrix).view(n, h, w, k, k, -1)
-        y = _AddUp.apply(patches, ((h - 1) * s + k, (w - 1) * s + k), s)
+        patches = (_rows(x) @ matrix).view(n, h, w, k, k, -1)
+        y = patches[:, 0, 0] if h == w == 1 else _AddUp.apply(patches, ((h - 1) * s + k, (w - 1) * s + k), s)
         return (y + self.bias.to(y.dtype)).permute(0, 3, 1, 2)
 
 
@@ -145,8 +192,12 @@ def _normalise_back(slope, x, weight, mean, inverse):
     return ops.native_batch_norm_backward(slope, x, weight, None, None, mean, inverse, True, 0.0, [True] * 3)
 
 
+def _rows(x: Tensor) -> Tensor:
+    """(n, c, h, w) as (n * h * w, c), a view where channels are last."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
 def _channel_sums(x: Tensor) -> Tensor:
     """Over batch and places, as a matrix times ones: several times as fast as `sum` where channels are last."""
-    rows = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-    rows = rows if rows.dtype == torch.float64 else rows.float()
+    rows = _rows(x) if x.dtype == torch.float64 else _rows(x).float()
     return rows.T.mv(rows.new_ones(len(rows)))

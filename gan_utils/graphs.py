@@ -122,8 +122,8 @@ def _lifted(module) -> dict:
 
 
 def _drop_idle(graph) -> None:
-    """Takes out calls without effect: other names of a tensor, labels that nobody reads, marks for a profiler."""
-    again, back, look, pick = (getattr(torch.ops.aten, name).default for name in ("alias", "t", "view", "index_select"))
+    """Takes out calls without effect: other names of a tensor, what nobody reads, marks for a profiler."""
+    again, back, look = (getattr(torch.ops.aten, name).default for name in ("alias", "t", "view"))
     cut = torch.ops.aten.slice.Tensor
     for node in graph.nodes:  # an alias is the tensor itself, and so are transposes of transposes, views of the whole
         x = node.args[0] if node.args else None
@@ -138,7 +138,7 @@ def _drop_idle(graph) -> None:
             if "val" in x.meta and x.meta["val"].shape == node.meta["val"].shape:
                 node.replace_all_uses_with(x)
     for node in reversed(graph.nodes):
-        if (node.target in (again, back, look, cut, pick) and not node.users) or "_record_function" in str(node.target):
+        if "_record_function" in str(node.target) or not (node.users or _has_effect(node)):
             graph.erase_node(node)
 
 
@@ -172,6 +172,12 @@ def _make_once(graph, values: dict) -> None:
 
 def _is_view(node) -> bool:
     return node.target is operator.getitem or getattr(node.target, "is_view", False)  # getitem: one part of a split
+
+
+def _has_effect(node) -> bool:
+    """Whether it is more than its result: it writes, or it draws, after which a stream goes on elsewhere."""
+    draws = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    return node.op != "call_function" or _writes(node) or draws
 
 
 def _writes(node) -> bool:

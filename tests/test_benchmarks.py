@@ -12,8 +12,7 @@ import gan_utils as gu
 from benchmarks import page, stacked_mnist
 from benchmarks.__main__ import BENCHMARKS, mlp_products, our_course_steps, reach, side_by_side
 from benchmarks.baselines import classic_loop, course_pair, course_steps, torchvision_mnist
-from benchmarks.layers import by_patches, cheap_twice
-from gan_utils.models import ToOneChannel
+from benchmarks.layers import by_products, cheap_twice
 
 
 def test_torchvision_reads_the_same_digits(tmp_path):
@@ -147,7 +146,7 @@ def test_second_derivatives_written_out_are_those_of_autograd():
     torch.manual_seed(0)
     _, plain = course_pair()
     plain = plain.double()
-    written = cheap_twice(by_patches(copy.deepcopy(plain)))
+    written = cheap_twice(by_products(copy.deepcopy(plain)))
     real, fake = torch.randn(2, 6, 1, 28, 28, dtype=torch.float64, generator=gu.seeded(0))
     for critic in (plain, written):
         penalty = gu.gradient_penalty(critic, real, fake, generator=gu.seeded(1))
@@ -157,16 +156,19 @@ def test_second_derivatives_written_out_are_those_of_autograd():
         assert p.grad.abs().max() > 0
 
 
+KINDS = [(nn.Conv2d, 1), (nn.Conv2d, 2), (nn.ConvTranspose2d, 2)]
+
+
 @pytest.mark.parametrize(("kernel", "stride", "side"), [(3, 2, 1), (4, 1, 3), (3, 2, 6), (2, 3, 4), (4, 2, 5)])
-@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
-def test_convolutions_by_patches_are_torchs_own(kind, kernel, stride, side):
+@pytest.mark.parametrize(("kind", "channels"), KINDS)
+def test_convolutions_by_products_are_torchs_own(kind, channels, kernel, stride, side):
     """Values, gradients and second derivatives, in double precision; a rim that no patch reaches has gradient 0."""
     torch.manual_seed(0)
-    layer = kind(2, 3, kernel, stride).double()
+    layer = kind(channels, 3, kernel, stride).double()
     side = side if kind is nn.ConvTranspose2d else (side - 1) * stride + kernel + stride - 1
-    x = torch.randn(2, 2, side, side, dtype=torch.float64).to(memory_format=torch.channels_last).requires_grad_()
+    x = torch.randn(2, channels, side, side, dtype=torch.float64).to(memory_format=torch.channels_last).requires_grad_()
     wanted = layer(x).detach()
-    ours = by_patches(nn.Sequential(copy.deepcopy(layer)))
+    ours = by_products(nn.Sequential(copy.deepcopy(layer)))
     assert type(ours[0]) is not kind and torch.autograd.gradcheck(ours, x) and torch.autograd.gradgradcheck(ours, x)
     torch.testing.assert_close(ours(x), wanted)
     for network in (layer, ours):
@@ -176,6 +178,18 @@ def test_convolutions_by_patches_are_torchs_own(kind, kernel, stride, side):
         torch.testing.assert_close(q.grad, p.grad)
 
 
-def test_one_channel_out_is_left_to_the_package():
-    _, G = by_patches(nn.Sequential(nn.Linear(1, 1), nn.ConvTranspose2d(3, 1, 4, 2)))
-    assert type(G) is ToOneChannel
+@pytest.mark.parametrize(("kind", "channels"), KINDS)
+def test_in_bfloat16_they_are_right_to_its_eight_bits(kind, channels):
+    """Values and both slopes against float32: a sum of 16 channels by 16 places errs by a few units of 2^-8."""
+    torch.manual_seed(0)
+    layer = kind(channels, 16, 4, 2)
+    x, results = torch.randn(4, channels, 10, 10).to(memory_format=torch.channels_last), []
+    for network, half in ((layer, False), (by_products(nn.Sequential(copy.deepcopy(layer))), True)):
+        given = x.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            y = network(given)
+        y.float().square().sum().backward()
+        results.append([y.detach().float(), given.grad, *(p.grad for p in network.parameters())])
+        assert y.dtype == (torch.bfloat16 if half else torch.float32)
+    for wanted, found in zip(*results, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0.02 * float(wanted.abs().max()))

@@ -127,3 +127,25 @@ def test_what_follows_from_ones_alone_is_made_once():
         slope, quarter = play().values()
     assert float(slope) == 2 * 19 / 4 and float(quarter) == 19 / 4
     assert calls.names.count("div") == 1 and not {"ones_like", "expand"} & set(calls.names)
+
+
+def test_what_nobody_reads_is_left_out_but_a_draw_is_not():
+    """A slope that the step drops, the parts of a split; after a draw the stream goes on elsewhere."""
+    weight = torch.ones(3, 3)
+
+    def steps():
+        stream = gu.seeded(0)
+
+        def step():
+            torch.rand(2, generator=stream)
+            weight.mm(weight).split(1)[0].exp()
+            weight.add_(torch.rand(1, generator=stream))
+            return {"draw": torch.rand((), generator=stream)}
+
+        return step
+
+    plain, play = steps(), graphs.as_fx_graph(steps(), after=1)
+    assert [float(plain()["draw"]) for _ in range(4)] == [float(play()["draw"]) for _ in range(4)]
+    with Calls() as calls:
+        play()
+    assert sorted(calls.names) == ["add_", "rand", "rand", "rand"]
