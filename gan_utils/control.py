@@ -118,15 +118,16 @@ class Outcome:
 def outcome(before: Mapping[str, Tensor], after: Mapping[str, Tensor], feature: str, wanted: int, z: Tensor) -> Outcome:
     """Scores a change by the classes (n,) that a judge read before and after it; z are the codes after it.
 
-    Only codes that did not read as wanted before count towards the success; all count towards the other features.
+    Only codes that did not read as wanted before count: the others had nothing to change. Raises ValueError if there
+    is none.
     """
     todo = before[feature] != wanted
     if not todo.any():
         raise ValueError(f"every code read {feature} = {wanted} before: there was nothing to change")
     success = float((after[feature][todo] == wanted).double().mean())
     others = [name for name in before if name != feature]
-    changed = {name: float((before[name] != after[name]).double().mean()) for name in others}
-    return Outcome(success, changed, float(prior_percentile(z).median()))
+    changed = {name: float((before[name] != after[name])[todo].double().mean()) for name in others}
+    return Outcome(success, changed, float(prior_percentile(z[todo]).median()))
 
 
 def nearest_codes(G: nn.Module, x: Tensor, z: Tensor, *, keep: int = 1) -> tuple[Tensor, Tensor]:

@@ -209,14 +209,17 @@ def test_networks_in_training_mode_are_refused():
 
 
 def test_outcome_by_hand():
-    """Of four codes one read 1 before and does not count; two of the three others do now. Slant changed in one."""
+    """Of four codes one read 1 before and does not count; two of the three others do now. Slant changed in one.
+
+    The three have lengths 4, 8 and 12; with the fourth, of length 0, their median would be 4.
+    """
     before = {"style": torch.tensor([0, 0, 0, 1]), "slant": torch.tensor([0, 1, 0, 1])}
-    after = {"style": torch.tensor([1, 0, 1, 0]), "slant": torch.tensor([0, 1, 1, 1])}
-    z = torch.full((4, 16), 1.0)
+    after = {"style": torch.tensor([1, 0, 1, 0]), "slant": torch.tensor([0, 1, 1, 0])}
+    z = torch.tensor([1.0, 2.0, 3.0, 0.0])[:, None].expand(4, 16)
     got = control.outcome(before, after, "style", 1, z)
     assert got.success == pytest.approx(2 / 3)
-    assert got.changed == {"slant": 0.25}
-    assert got.percentile == pytest.approx(stats.chi.cdf(4, 16))
+    assert got.changed == {"slant": pytest.approx(1 / 3)}
+    assert got.percentile == pytest.approx(stats.chi.cdf(8, 16))
     with pytest.raises(ValueError, match="every code read style = 1 before"):
         control.outcome({"style": torch.ones(2)}, {"style": torch.ones(2)}, "style", 1, z[:2])
 
