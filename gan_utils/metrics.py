@@ -69,7 +69,8 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
     The trace of the root is the sum of the roots of the eigenvalues of A^(1/2) B A^(1/2), a symmetric matrix, so
     nothing turns complex.
     """
-    if mean_a.shape != mean_b.shape or cov_a.shape != cov_b.shape:
+    _check_moments("a", mean_a, cov_a), _check_moments("b", mean_b, cov_b)
+    if len(mean_a) != len(mean_b):
         raise ValueError(f"features of width {len(mean_a)} and {len(mean_b)}: need one extractor for both")
     mean_a, cov_a, mean_b, cov_b = (t.cpu().double() for t in (mean_a, cov_a, mean_b, cov_b))
     values, vectors = torch.linalg.eigh(cov_a)
@@ -333,6 +334,14 @@ def _check_pair(least: int = 1, **sets: Tensor) -> None:
     if len(set(widths.values())) > 1:
         said = " and ".join(f"{name} of {width}" for name, width in widths.items())
         raise ValueError(f"features differ in width, {said}: need one extractor for both")
+
+
+def _check_moments(which: str, mean: Tensor, cov: Tensor) -> None:
+    if mean.ndim != 1 or cov.shape != (len(mean), len(mean)):
+        raise ValueError(
+            f"mean_{which} has shape {tuple(mean.shape)} and cov_{which} {tuple(cov.shape)}, need (d,) and (d, d)"
+        )
+    check_finite(f"mean_{which}", mean), check_finite(f"cov_{which}", cov)
 
 
 def _check_laws(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:

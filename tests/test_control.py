@@ -198,6 +198,14 @@ def test_a_walk_leaves_networks_without_gradients():
     torch.testing.assert_close(G.state_dict(), before, atol=0, rtol=0)
 
 
+def test_a_walk_may_begin_at_codes_that_have_gradients():
+    """The codes of another optimisation, say: they are taken as they stand, and neither they nor their slopes move."""
+    z = normal(2, 4).requires_grad_()
+    start, moved = z.detach().clone(), control.walk(z, lambda z: z.sum(dim=1), steps=2)
+    assert not moved.requires_grad and not torch.equal(moved, start)
+    assert torch.equal(z, start) and z.grad is None
+
+
 def test_networks_in_training_mode_are_refused():
     G = gu.conv_generator(latent_dim=4)
     with pytest.raises(ValueError, match="G is in training mode"):

@@ -68,6 +68,8 @@ def test_tanh_range_ends_and_middle():
         (torch.rand(4, 1, 28, 28), r"needs \[-1, 1\] for tanh: use 2 \* x - 1"),
         (torch.eye(28).expand(4, 1, 28, 28), r"\[0.00, 1.00\], needs \[-1, 1\] for tanh: use 2 \* x - 1"),
         (torch.rand(4, 1, 28, 28) * 255, r"scale 0..255 by x / 127.5 - 1"),
+        (torch.full((4, 1, 28, 28), 1.01), r"\[1.01, 1.01\], needs \[-1, 1\]: scale"),
+        (torch.full((4, 1, 28, 28), -1.01), r"\[-1.01, -1.01\], needs \[-1, 1\]: scale"),
         (torch.zeros(4, 28, 28), r"shape \(4, 28, 28\), needs \(n, 1, 28, 28\)"),
         (torch.zeros(0, 1, 28, 28), "is empty"),
         (torch.full((2, 1, 28, 28), math.nan), "1568 NaN or infinite values of 1568"),
@@ -81,6 +83,7 @@ def test_images_that_are_refused(images, says):
 
 def test_images_that_pass(held_out):
     gu.check_images(held_out[0][:10])
+    gu.check_images(held_out[0][:10] * 1.0005)  # what resizing leaves
 
 
 def test_torchvision_names_and_failed_download(tmp_path, monkeypatch):

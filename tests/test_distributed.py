@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import distributed as dist
 from torch import nn
 
 import gan_utils as gu
 from gan_utils.__main__ import main
-from gan_utils.distributed import ALONE, Ranks
+from gan_utils.distributed import ALONE, RankLost, Ranks, joined
 from gan_utils.recipes import Run
 
 RECIPES = ["ring", "mnist-dcgan", "mnist-wgan-gp", "mnist-conditional"]
@@ -235,6 +236,25 @@ def test_two_devices_make_the_run_of_one(tmp_path):
         assert done.returncode == 0, done.stderr
     two, one = (gu.load_tensors(tmp_path / out / "checkpoint.safetensors")[0] for out in ("two", "one"))
     torch.testing.assert_close(two["history.d_loss"], one["history.d_loss"], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("error", "wanted"), [
+    (RuntimeError("[gloo/transport/tcp/pair.cc] Connection closed by peer"), RankLost),
+    (dist.DistNetworkError("timed out"), RankLost),
+    (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), RuntimeError),
+])
+def test_a_lost_rank_is_told_from_other_errors(monkeypatch, error, wanted):
+    """By what the collective calls raise, here in a group of two of which only this rank exists."""
+    ended = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(dist, "init_process_group", lambda backend: None)
+    monkeypatch.setattr(dist, "get_rank", lambda: 1)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: ended.append(True))
+    with pytest.raises(RuntimeError) as raised, joined("cpu") as (ranks, place):
+        assert (ranks.rank, ranks.world, place.type) == (1, 2, "cpu")
+        raise error
+    assert type(raised.value) is wanted and ended == [True]
+    assert (str(raised.value) == "rank 1: another rank is gone") is (wanted is RankLost)
 
 
 @pytest.mark.slow

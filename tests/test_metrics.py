@@ -395,6 +395,7 @@ def test_nearest_neighbours_against_scipy(monkeypatch):
     assert torch.equal(indices, torch.tensor(where))
     distances, indices = gu.nearest_neighbours(data[7:9].float(), data.float())
     assert torch.equal(distances, torch.zeros(2, 1, dtype=torch.float64)) and indices[:, 0].tolist() == [7, 8]
+    assert gu.nearest_neighbours(x, data[:4], k=4)[1].sort(dim=1).values.tolist() == [[0, 1, 2, 3]] * 40
 
 
 def test_nearest_neighbours_of_images_flatten():
@@ -513,6 +514,13 @@ def test_samples_between_the_modes_count_for_the_kl_alone():
 
 NAN, GOOD = torch.full((6, 2), math.nan), torch.arange(12.0).reshape(6, 2)
 BAD_INPUT = [
+    (lambda: gu.frechet_distance(GOOD[0], torch.eye(3), GOOD[0], torch.eye(2)), r"\(2,\) and cov_a \(3, 3\), need"),
+    (lambda: gu.frechet_distance(GOOD[0], torch.eye(2), GOOD[0], GOOD), r"cov_b \(6, 2\), need \(d,\) and \(d, d\)"),
+    (lambda: gu.frechet_distance(GOOD, torch.eye(6), GOOD[0], torch.eye(2)), r"mean_a has shape \(6, 2\)"),
+    (lambda: gu.frechet_distance(NAN[0], torch.eye(2), GOOD[0], torch.eye(2)), "mean_a holds 2 NaN"),
+    (lambda: gu.frechet_distance(GOOD[0], torch.eye(2), GOOD[0], NAN[:2]), "cov_b holds 4 NaN"),
+    (lambda: gu.frechet_floor(1), "n must be a whole number, 2 or more; got 1"),
+    (lambda: gu.frechet_letters_floor(1), "n must be a whole number, 2 or more; got 1"),
     (lambda: gu.kernel_distance(NAN, GOOD), "x holds 12 NaN or infinite values of 12"),
     (lambda: gu.kernel_distance(GOOD, GOOD[:1]), r"y has shape \(1, 2\), needs \(n, d\), n of 2 or more"),
     (lambda: gu.kernel_distance(GOOD, GOOD[:, :1]), "x of 2 and y of 1: need one extractor"),

@@ -123,7 +123,10 @@ def test_mlp_by_hand():
         (lambda: gu.mlp([3, 0]), "each size must be a whole number"),
         (lambda: gu.conv_generator(latent_dim=0), "latent_dim must be a whole number, 1 or more; got 0"),
         (lambda: gu.conv_generator(mapping=[64, 0]), "each width of mapping must be a whole number, 1 or more; got 0"),
+        (lambda: gu.conv_generator(width=0), "width must be a whole number, 1 or more; got 0"),
         (lambda: gu.conv_discriminator(width=-1), "width must be a whole number"),
+        (lambda: gu.ConditionalGenerator(nn.Identity(), 1), "classes must be a whole number, 2 or more; got 1"),
+        (lambda: gu.ConditionalDiscriminator(nn.Identity(), 1), "classes must be a whole number, 2 or more; got 1"),
     ],
 )
 def test_bad_sizes(call, says):
@@ -211,8 +214,9 @@ def test_classes_are_joined_as_one_hot_and_as_planes():
 
 @pytest.mark.parametrize("y", [torch.zeros(3, dtype=torch.int64), torch.zeros(2), torch.zeros(2, 1, dtype=torch.int64)])
 def test_labels_of_the_wrong_kind_are_refused(y):
-    with pytest.raises(ValueError, match=r"labels have shape .*; need \(2,\), torch.int64"):
-        gu.join_one_hot(torch.zeros(2, 5), y, 10)
+    for join, x in ((gu.join_one_hot, torch.zeros(2, 5)), (gu.join_class_planes, torch.zeros(2, 1, 4, 4))):
+        with pytest.raises(ValueError, match=r"labels have shape .*; need \(2,\), torch.int64"):
+            join(x, y, 10)
 
 
 @pytest.mark.parametrize("embedding_dim", [None, 6])
@@ -223,6 +227,9 @@ def test_conditional_generator_gives_the_body_code_and_class(embedding_dim):
     out = G(z, y)
     rows = torch.eye(10) if embedding_dim is None else G.embedding.weight
     torch.testing.assert_close(out, torch.cat([z, 2.0 * rows[y]], dim=1))
+    G = gu.ConditionalGenerator(nn.Identity(), 2, embedding_dim=embedding_dim, generator=gu.seeded(0))
+    rows = torch.eye(2) if embedding_dim is None else G.embedding.weight
+    torch.testing.assert_close(G(z[:2], y[:2] - 2), torch.cat([z[:2], rows[[1, 1]]], dim=1)), "of size 1 unless told"
 
 
 def test_projection_discriminator_by_hand():

@@ -117,6 +117,8 @@ def test_between_is_one_draw_a_sample_in_the_type_of_the_data():
     gu.gradient_penalty(HalfSquare(1.0), x, y, generator=stream), torch.rand(5, 1, generator=own)
     assert torch.equal(stream.get_state(), own.get_state())
     assert gu.between(x.half(), y.half(), generator=stream).dtype == torch.float16
+    for pair in ((x.clone().requires_grad_(), y), (x, y.clone().requires_grad_())):
+        assert not gu.between(*pair, generator=stream).requires_grad, "points: nothing flows back into G"
 
 
 def test_zero_critic_has_penalty_one_and_finite_gradient():
