@@ -219,7 +219,7 @@ def wgan() -> list[dict]:
     rows = []
     for bf16 in (False, True):
         figures = side_by_side(course_steps(), our_course_steps(bf16=bf16), block=15)
-        rows.append({"name": f"WGAN-GP, critic updates a second, {'bf16' if bf16 else 'fp32'}", **figures})
+        rows.append({"name": f"critic updates a second, {'bf16' if bf16 else 'fp32'}", **figures})
     return rows
 
 
