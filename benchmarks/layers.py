@@ -2,8 +2,8 @@
 
 Autograd differentiates a convolution twice by convolutions of other shapes, with the batch for channels, which the
 library that torch asks on a CPU, oneDNN, has no quick kernels for. But whatever is asked of a convolution is one of
-three products: itself, its transpose, its weights' slope. Each of them, but not for every layer and precision, oneDNN
-does well; the rest is quicker as a matrix product of patches. Batch norm's second derivative autograd derives from
+three products: itself, its transpose, its weights' slope. oneDNN does each of them well, though not for every layer
+and precision: the rest is quicker as a matrix product of patches. Batch norm's second derivative autograd derives from
 some twenty passes over the activations; it is again what the first derivative is made of, one native call and three
 passes.
 """
@@ -63,7 +63,7 @@ class _ConvolveBack(Function):
     def forward(ctx, slope, weight, shape, s):
         ctx.save_for_backward(slope, weight)
         ctx.s = s
-        rim = [(size - kernel) % s for size, kernel in zip(shape[2:], weight.shape[2:], strict=True)]
+        rim = [(size - weight.shape[2]) % s for size in shape[2:]]
         return F.conv_transpose2d(slope, weight, None, s, output_padding=rim)
 
     @staticmethod
@@ -179,7 +179,7 @@ class _NormaliseBack(Function):
         m = x.numel() // x.shape[1]
         for_g, sum_vh, sum_v = _normalise_back(v, x, w, mean, r)
         a, b, c = sum_g / m, sum_gh / m, sum_vh / m
-        for_w = r * (_channel_sums(v * g) - a * sum_v - b * sum_vh)
+        for_w = r * (_rows(v * g).sum(0, dtype=w.dtype) - a * sum_v - b * sum_vh)
         by_x = (2 * b * c * w * r**2 - for_w * w * r / m) * r
         constant = w * r**2 * (c * a + b * sum_v / m) - by_x * mean
         constant, by_x, by_g, by_v = (
@@ -195,9 +195,3 @@ def _normalise_back(slope, x, weight, mean, inverse):
 def _rows(x: Tensor) -> Tensor:
     """(n, c, h, w) as (n * h * w, c), a view where channels are last."""
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-
-
-def _channel_sums(x: Tensor) -> Tensor:
-    """Over batch and places, as a matrix times ones: several times as fast as `sum` where channels are last."""
-    rows = _rows(x) if x.dtype == torch.float64 else _rows(x).float()
-    return rows.T.mv(rows.new_ones(len(rows)))

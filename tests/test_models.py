@@ -227,9 +227,10 @@ def test_conditional_generator_gives_the_body_code_and_class(embedding_dim):
     out = G(z, y)
     rows = torch.eye(10) if embedding_dim is None else G.embedding.weight
     torch.testing.assert_close(out, torch.cat([z, 2.0 * rows[y]], dim=1))
+    # two classes are the fewest, and the size is 1 unless told
     G = gu.ConditionalGenerator(nn.Identity(), 2, embedding_dim=embedding_dim, generator=gu.seeded(0))
     rows = torch.eye(2) if embedding_dim is None else G.embedding.weight
-    torch.testing.assert_close(G(z[:2], y[:2] - 2), torch.cat([z[:2], rows[[1, 1]]], dim=1)), "of size 1 unless told"
+    torch.testing.assert_close(G(z[:2], y[:2] - 2), torch.cat([z[:2], rows[[1, 1]]], dim=1))
 
 
 def test_projection_discriminator_by_hand():

@@ -175,14 +175,14 @@ def test_unknown_recipe():
 
 
 def test_mnist_dcgan_learns_quickly():
-    """80 steps from noise near 200 to below the classic loop's final 33; bar 60.
+    """80 steps from noise near 200 to below the classic loop's final 33; bar 45.
 
     Seen over 6 seeds, on one thread and on two, which take other paths: 26 to 31; after 60 steps still 26 to 61.
     """
     run = Run("mnist-dcgan", seed=1)
     start = gu.frechet_digits(run.sample(1000, seed=0))
     run.train(steps=80, **QUICK)
-    assert gu.frechet_digits(run.sample(1000, seed=0)) < min(60, start / 2)
+    assert gu.frechet_digits(run.sample(1000, seed=0)) < min(45, start / 2)
 
 
 @pytest.mark.parametrize(
