@@ -6,10 +6,20 @@ from hypothesis import settings
 from site_fixtures import chromium
 
 import gan_utils as gu
+from gan_utils import graphs
 
 # the same examples each time, no verdict by the clock, nothing left in the tree
 settings.register_profile("book", deadline=None, max_examples=30, derandomize=True, database=None)
 settings.load_profile("book")
+
+
+@pytest.fixture(autouse=True)
+def the_processor_alone(request, monkeypatch):
+    """What picks a device by itself finds the CPU, on a machine with a card too; tests marked `cuda` find both."""
+    if "cuda" not in request.keywords:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # of programs that a test starts
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
@@ -17,6 +27,14 @@ def device(request) -> torch.device:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device here")
     return torch.device(request.param)
+
+
+@pytest.fixture
+def tracer() -> None:
+    """For tests of repeated traces: a torch before 2.14 may not trace a draw, and then each step is called."""
+    if not graphs._can_trace():
+        old = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 14)
+        (pytest.skip if old else pytest.fail)("this torch cannot trace a draw from a random stream")
 
 
 @pytest.fixture

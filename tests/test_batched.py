@@ -37,17 +37,16 @@ def adam(module, lr=1e-2):
 
 
 def draw(n, stream):
-    return torch.randn(SEEDS, n, 2, generator=stream, dtype=torch.float64)
+    return torch.randn(SEEDS, n, 2, generator=stream, dtype=torch.float64, device=stream.device)
 
 
-
-def assert_equal_runs(loss, *, packing=1, group=0, penalty=None, one_penalty=None, limit=None, steps=4):
+def assert_equal_runs(loss, *, packing=1, group=0, penalty=None, one_penalty=None, limit=None, steps=4, device="cpu"):
     """`steps` steps of every seed, alone and side by side, end in the same weights and the same averages."""
-    Gs, Ds = networks(packing=packing, group=group)
+    Gs, Ds = ([one.to(device) for one in ones] for ones in networks(packing=packing, group=group))
     G, D = batched.side_by_side(Gs), batched.side_by_side(Ds)
     opts, opts_alone = (adam(G), adam(D)), [(adam(g), adam(d)) for g, d in zip(Gs, Ds, strict=True)]
     average, alone = gu.ExponentialAverage(G), [gu.ExponentialAverage(g) for g in Gs]
-    stream = gu.seeded(7)
+    stream = gu.seeded(7, device)
     for step in range(steps):
         x, z, z2 = batched.PerSeed(gu.Pack(packing))(draw(BATCH, stream) + 1), draw(BATCH, stream), draw(BATCH, stream)
         lr = 1e-2 / (1 + step)  # a schedule sets the one optimiser's rate
@@ -89,9 +88,10 @@ def test_minibatch_deviation():
 
 
 @pytest.mark.parametrize("options", [{}, {"packing": 2}, {"group": 4}])
-def test_r1(options):
+def test_r1(options, device):
     assert_equal_runs(
         gu.non_saturating,
+        device=device,
         penalty=lambda D, step, x, fake: 0.3 * batched.r1_penalty(D, x),
         one_penalty=lambda D, step, s, x, fake: 0.3 * gu.r1_penalty(D, x),
         **options,
@@ -138,20 +138,20 @@ def test_the_classic_pair_of_images():
         torch.testing.assert_close(alone(images[s]), Ds[s](images[s]))
 
 
-def test_r1_of_linear_critics_is_their_squared_slope():
+def test_r1_of_linear_critics_is_their_squared_slope(device, stream):
     """D_s(x) = w_s . x has |grad|^2 = |w_s|^2 everywhere: 25, 1 and 0."""
     rows = torch.tensor([[3.0, 4.0], [1.0, 0.0], [0.0, 0.0]])
     critics = [gu.mlp([2, 1]) for _ in rows]
     for critic, row in zip(critics, rows, strict=True):
         critic[0].weight.data = row[None]
-    D = batched.side_by_side(critics)
-    x = torch.randn(3, 5, 2, generator=gu.seeded(0))
-    torch.testing.assert_close(batched.r1_penalty(D, x), torch.tensor([25.0, 1.0, 0.0]))
+    D = batched.side_by_side(critics).to(device)
+    x = torch.randn(3, 5, 2, generator=stream, device=device)
+    torch.testing.assert_close(batched.r1_penalty(D, x), x.new_tensor([25.0, 1.0, 0.0]))
     # (|w| - 1)^2: 16, 0 and 1; one-sided, a slope below 1 is forgiven
-    both = batched.gradient_penalty(D, x, x + 1, generator=gu.seeded(0))
-    torch.testing.assert_close(both, torch.tensor([16.0, 0.0, 1.0]))
-    above = batched.gradient_penalty(D, x, x + 1, generator=gu.seeded(0), one_sided=True)
-    torch.testing.assert_close(above, torch.tensor([16.0, 0.0, 0.0]))
+    both = batched.gradient_penalty(D, x, x + 1, generator=stream)
+    torch.testing.assert_close(both, x.new_tensor([16.0, 0.0, 1.0]))
+    above = batched.gradient_penalty(D, x, x + 1, generator=stream, one_sided=True)
+    torch.testing.assert_close(above, x.new_tensor([16.0, 0.0, 0.0]))
 
 
 def test_penalties_of_images_take_the_slope_over_all_pixels():

@@ -8,6 +8,7 @@ import gan_utils as gu
 from gan_utils import graphs
 
 
+@pytest.mark.usefixtures("tracer")
 def test_a_traced_step_is_repeated_on_the_same_tensors():
     """What it reads may change in place, what it draws goes on, what it returns is new each time."""
 
@@ -58,11 +59,11 @@ def test_a_torch_that_cannot_trace_a_draw_is_found_out(monkeypatch):
 
 def repeated(step, times=4):
     """Results of a step that is traced at its second call, as numbers."""
-    assert graphs._can_trace(), "else every step is called, and nothing here is tested"
     play = graphs.as_fx_graph(step, after=1)
     return [{name: float(value) for name, value in play().items()} for _ in range(times)]
 
 
+@pytest.mark.usefixtures("tracer")
 def test_a_view_of_a_weight_follows_the_weight():
     """It is taken once, of a tensor that changes in place: transposed, flattened, split, a part of a part."""
     weight = torch.arange(6.0).view(2, 3)
@@ -82,6 +83,7 @@ def test_a_view_of_a_weight_follows_the_weight():
     lambda ones: ones.split([1, 3])[1].mul_(3),
     lambda ones: ones.div(4).view(2, 2)[0, 0].zero_(),
 ])
+@pytest.mark.usefixtures("tracer")
 def test_ones_that_are_written_to_are_made_anew(write):
     """Else each repetition would start from what the one before had left."""
     x = torch.randn(4, generator=gu.seeded(0))
@@ -94,6 +96,7 @@ def test_ones_that_are_written_to_are_made_anew(write):
     assert results == [results[0]] * 4
 
 
+@pytest.mark.usefixtures("tracer")
 def test_a_step_that_reads_nothing_is_repeated_too():
     assert repeated(lambda: {"one": torch.ones(3).sum() / 3}) == [{"one": 1}] * 4
 
@@ -110,6 +113,7 @@ class Calls(TorchDispatchMode):
         return op(*args, **(kwargs or {}))
 
 
+@pytest.mark.usefixtures("tracer")
 def test_what_follows_from_ones_alone_is_made_once():
     """The slope of a mean is 1 / n at every step; a weight divided by a number is not."""
     weight = torch.tensor([1.0, 2.0, 4.0, 8.0], requires_grad=True)
@@ -129,6 +133,7 @@ def test_what_follows_from_ones_alone_is_made_once():
     assert calls.names.count("div") == 1 and not {"ones_like", "expand"} & set(calls.names)
 
 
+@pytest.mark.usefixtures("tracer")
 def test_what_nobody_reads_is_left_out_but_a_draw_is_not():
     """A slope that the step drops, the parts of a split; after a draw the stream goes on elsewhere."""
     weight = torch.ones(3, 3)

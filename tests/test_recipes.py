@@ -72,6 +72,7 @@ def test_learning_rate_halves_at_lr_half():
         assert opt.param_groups[0]["lr"] == pytest.approx(lr / (1 + 1 / run.recipe.lr_half))
 
 
+@pytest.mark.usefixtures("tracer")
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_traced_steps_are_the_steps_bit_for_bit(name, monkeypatch):
     """Traced after two calls of each kind, against plain ones: losses, networks, averages, moments, random stream."""
@@ -103,6 +104,7 @@ def assert_same(mine, theirs):
     assert mine.keys() == theirs.keys() and all(torch.equal(mine[key], theirs[key]) for key in theirs)
 
 
+@pytest.mark.usefixtures("tracer")
 def test_long_runs_on_the_cpu_are_traced(monkeypatch):
     """From call 201 on the networks themselves are not asked any more: the list of calls is repeated."""
     run, asked = Run("gaussian-1d"), []
@@ -314,7 +316,7 @@ def test_ctrl_c_keeps_the_run(tmp_path):
 @pytest.fixture(scope="module")
 def conditional(tmp_path_factory):
     """A conditional run of three steps, saved."""
-    run = Run("mnist-conditional", seed=1)
+    run = Run("mnist-conditional", seed=1, device="cpu")
     run.train(steps=3, **QUICK)
     return run, str(run.save(tmp_path_factory.mktemp("run") / "checkpoint.safetensors"))
 
