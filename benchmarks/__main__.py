@@ -28,7 +28,7 @@ from gan_utils.models import FromOneChannel, ToOneChannel
 from gan_utils.recipes import RECIPES, Run
 
 from .baselines import CRITIC_STEPS, classic_loop, classic_steps, course_pair, course_steps
-from .layers import by_products, cheap_twice
+from .layers import by_products
 
 RECORD = Path(gu.__file__).parent / "checkpoint_files" / "classic-mnist-loop.json"
 EPOCHS = 20
@@ -178,13 +178,12 @@ class _Products(TorchDispatchMode):
 def our_course_steps(*, bf16: bool) -> Iterator[None]:
     """The course's networks, batch, losses and optimiser, with the package's penalty and no graph through G.
 
-    The second derivatives of convolution and of the critic's batch norm are written out (`layers`); each update is
-    traced once and repeated as a list of calls, as the recipes' are.
+    Convolutions take fewer multiplications, and batch norm's second derivative is written out (`layers`); each update
+    is traced once and repeated as a list of calls, as the recipes' are.
     """
     g = gu.seeded(0)
     torch.manual_seed(0)
-    G, D = (by_products(net.to(memory_format=torch.channels_last)) for net in course_pair())
-    cheap_twice(D)
+    G, D = map(by_products, course_pair())
     opt_g, opt_d = (torch.optim.Adam(p.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True) for p in (G, D))
     half = functools.partial(torch.autocast, "cpu", torch.bfloat16, enabled=bf16)
     x = torch.empty(128, 1, 28, 28)

@@ -1,12 +1,17 @@
-"""The course's layers made cheaper, with the same results to rounding (tests/test_benchmarks.py).
+"""The course's networks made cheaper, with the same results to rounding (tests/test_benchmarks.py).
 
-Autograd differentiates a convolution twice by convolutions of other shapes, with the batch for channels, which the
-library that torch asks on a CPU, oneDNN, has no quick kernels for. But whatever is asked of a convolution is one of
-three products: itself, its transpose, its weights' slope. oneDNN does each of them well, though not for every layer
-and precision: the rest is quicker as a matrix product of patches. Batch norm's second derivative autograd derives from
-some twenty passes over the activations; it is again what the first derivative is made of, one native call and three
-passes.
+Places come first: activations are (height, width, n, channels), so that whatever mixes places or channels is a plain
+matrix product, which autograd differentiates twice by plain matrix products. A convolution to few places takes fewer
+multiplications than by its definition: Toom and Cook multiply polynomials by their values at a few points, and Winograd
+turns the same identity round for filters (Lavin and Gray 2016, arXiv:1509.09308). From 6 x 6 places to 5 x 5 by 2 x 2
+weights it takes 36 for 100, and the four parts of a kernel of 4 x 4 with stride 2 are such filters; from 3 x 3 to 6 x 6
+by 4 x 4, a transposed convolution, 36 for 144. In bfloat16 so many points would lose too much: there it is done in
+parts, with 49 and 64. Other layers are products of patches. Batch norm's second derivative autograd derives from some
+twenty passes over the activations; it is again what the first derivative is made of, one native call and three passes.
 """
+
+import functools
+import math
 
 import torch
 import torch.nn.functional as F
@@ -15,97 +20,133 @@ from torch.autograd import Function
 
 ops = torch.ops.aten
 
-
-def by_products(network: nn.Module) -> nn.Module:
-    """The network itself, its convolutions and transposed convolutions, all unpadded and square, replaced."""
-    for layer in network.modules():
-        if type(layer) is nn.Conv2d:
-            layer.__class__ = _ConvFromOne if layer.in_channels == 1 else _Conv
-        elif type(layer) is nn.ConvTranspose2d:
-            layer.__class__ = _ConvTranspose
-    return network
+POINTS = 0, -1, 1, 1 / 2, -2  # and infinity; small ones, because what they round is as large as their powers
 
 
-def cheap_twice(critic: nn.Module) -> nn.Module:
-    """The critic itself, its batch norms (of batch statistics alone) replaced."""
-    for layer in critic.modules():
-        if type(layer) is nn.BatchNorm2d:
-            layer.__class__ = _BatchNorm
-    return critic
+def by_products(network: nn.Sequential) -> nn.Sequential:
+    """The same weights in cheaper layers: convolutions, unpadded and square, and batch norms of batch statistics."""
+    layers, cheap = list(network), {nn.Conv2d: _Conv, nn.ConvTranspose2d: _ConvTranspose, nn.BatchNorm2d: _BatchNorm}
+    for layer in layers:
+        layer.__class__ = cheap.get(type(layer), type(layer))
+    places = [i for i, layer in enumerate(layers) if isinstance(layer, (_Conv, _ConvTranspose))]
+    layers.insert(places[-1] + 1, _Turn())
+    layers.insert(places[0], _Turn())
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+
+
+class _Turn(nn.Module):
+    """(n, c, h, w) to (h, w, n, c), or back; to bfloat16 where torch's own layers would."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(2, 3, 0, 1)
+        return x.bfloat16() if torch.is_autocast_enabled("cpu") else x
 
 
 class _Conv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
-        given = x, self.weight, self.bias
-        if torch.is_autocast_enabled("cpu"):
-            given = (tensor.bfloat16() for tensor in given)
-        return _Convolve.apply(*given, self.stride[0])
-
-
-class _Convolve(Function):
-    @staticmethod
-    def forward(ctx, x, weight, bias, s):
-        ctx.save_for_backward(x, weight)
-        ctx.s = s
-        return F.conv2d(x, weight, bias, s)
-
-    @staticmethod
-    def backward(ctx, slope):
-        x, weight = ctx.saved_tensors
-        for_x = _ConvolveBack.apply(slope, weight, x.shape, ctx.s)
-        return for_x, _weight_slope(slope, x, weight, ctx.s), _rows(slope).sum(0), None
-
-
-class _ConvolveBack(Function):
-    """The adjoint of `_Convolve` in x; a rim that no patch reaches gets 0."""
-
-    @staticmethod
-    def forward(ctx, slope, weight, shape, s):
-        ctx.save_for_backward(slope, weight)
-        ctx.s = s
-        rim = [(size - weight.shape[2]) % s for size in shape[2:]]
-        return F.conv_transpose2d(slope, weight, None, s, output_padding=rim)
-
-    @staticmethod
-    def backward(ctx, v):
-        slope, weight = ctx.saved_tensors
-        return F.conv2d(v, weight, None, ctx.s), _weight_slope(slope, v, weight, ctx.s), None, None
-
-
-def _weight_slope(slope: Tensor, x: Tensor, weight: Tensor, s: int) -> Tensor:
-    if slope.dtype != torch.bfloat16:  # in which oneDNN is up to four times as slow as a product of patches
-        how = None, (s, s), (0, 0), (1, 1), False, (0, 0), 1
-        return ops.convolution_backward(slope, x, weight, *how, (False, True, False))[1]
-    patches = _Gather.apply(x.permute(0, 2, 3, 1), weight.shape[2], s)
-    by_place = (_rows(slope).T @ patches.flatten(3).flatten(0, 2)).view(-1, *patches.shape[3:])
-    return by_place.permute(0, 3, 1, 2)
-
-
-class _ConvFromOne(nn.Conv2d):
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.bfloat16() if torch.is_autocast_enabled("cpu") else x
-        patches = _Gather.apply(x.permute(0, 2, 3, 1), self.kernel_size[0], self.stride[0])
-        matrix = self.weight.permute(0, 2, 3, 1).flatten(1)
-        y = F.linear(patches.flatten(3).flatten(0, 2), matrix, self.bias)
-        return y.view(*patches.shape[:3], -1).permute(0, 3, 1, 2)
+        k, s, bias = self.kernel_size[0], self.stride[0], self.bias
+        rows, columns = ((size - k) // s + 1 for size in x.shape[:2])
+        if not _pays(rows, columns, k, s):
+            return F.linear(_Gather.apply(x, k, s).flatten(3), _matrix(self.weight), bias)
+        back, by_filter, by_input = _bilinear(rows, k // s, x.dtype)
+        values = _along_both(by_input, _Gather.apply(x, s, s))
+        y = _along_both(back, _multiplied(values, _filter_values(self.weight, by_filter, s).transpose(1, 2)))
+        return y + bias.to(y.dtype)
 
 
 class _ConvTranspose(nn.ConvTranspose2d):
+    """The adjoint of `_Conv`, step by step."""
+
     def forward(self, x: Tensor) -> Tensor:
-        (n, _, h, w), k, s = x.shape, self.kernel_size[0], self.stride[0]
-        matrix = self.weight.permute(0, 2, 3, 1).flatten(1)
-        patches = (_rows(x) @ matrix).view(n, h, w, k, k, -1)
-        y = patches[:, 0, 0] if h == w == 1 else _AddUp.apply(patches, ((h - 1) * s + k, (w - 1) * s + k), s)
-        return (y + self.bias.to(y.dtype)).permute(0, 3, 1, 2)
+        (h, w), k, s = x.shape[:2], self.kernel_size[0], self.stride[0]
+        if _pays(h, w, k, s):
+            back, by_filter, by_input = _bilinear(h, k // s, x.dtype)
+            values = _filter_values(self.weight, by_filter, s)
+            patches = _along_both(by_input.T, _multiplied(_along_both(back.T, x), values)).unflatten(3, (s, s, -1))
+        else:
+            patches = (x @ _matrix(self.weight)).unflatten(3, (k, k, -1))
+        y = _AddUp.apply(patches, ((h - 1) * s + k, (w - 1) * s + k), s)
+        return y + self.bias.to(y.dtype)
+
+
+def _pays(rows: int, columns: int, k: int, s: int) -> bool:
+    """Whether products can be spared with the points that there are: more would cost too many digits."""
+    return k % s == 0 and rows == columns > 1 and 1 < k // s <= len(POINTS) + 2 - rows
+
+
+@functools.cache
+def _bilinear(m: int, r: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """A, G, B with A ((G g) * (B x)) = the filter g of r weights along m + r - 1 numbers x, m numbers.
+
+    In bfloat16 they are for both axes at once, which rounds once; in float32 one after the other is quicker.
+    """
+    half = dtype == torch.bfloat16
+    matrices = _in_parts(m, r, most=4 if half else 6)
+    return tuple((torch.kron(matrix, matrix) if half else matrix).to(dtype) for matrix in matrices)
+
+
+def _in_parts(m: int, r: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same matrices, made of parts of the outputs or of the weights with `most` points each: fewer round less."""
+    if m + r - 1 <= most:
+        return _toom_cook(m, r)
+    by_weights = r > m
+    a, b = -(-max(m, r) // 2), max(m, r) // 2
+    (A, G, B), (C, H, D) = (_in_parts(m, k, most) if by_weights else _in_parts(k, r, most) for k in (a, b))
+    inputs = torch.cat([F.pad(B, (0, b)), F.pad(D, (a, 0))])
+    if by_weights:
+        return torch.cat([A, C], dim=1), torch.block_diag(G, H), inputs
+    return torch.block_diag(A, C), torch.cat([G, H]), inputs
+
+
+def _toom_cook(m: int, r: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same matrices, for m + r - 1 products.
+
+    Polynomials of m and r coefficients have a product of m + r - 1, which its values at as many points give, by the
+    inverse of their powers; the filter is the transpose of that map in the polynomial of m.
+    """
+    points = torch.tensor(POINTS[: m + r - 2], dtype=torch.float64)
+
+    def powers(n: int) -> Tensor:  # values of n coefficients; at infinity the value is the last of them
+        infinity = F.one_hot(torch.tensor([n - 1]), n)
+        return torch.cat([points[:, None] ** torch.arange(n), infinity])
+
+    differences = (points[:, None] - points).fill_diagonal_(1).prod(1, keepdim=True)
+    scale = torch.cat([differences, torch.ones(1, 1)])  # with it B holds short numbers, exact in bfloat16
+    inverse = torch.linalg.inv(powers(m + r - 1)).T
+    return powers(m).T, powers(r) / scale, inverse * scale
+
+
+def _along_both(matrix: Tensor, x: Tensor) -> Tensor:
+    """A matrix of `_bilinear` along the first two axes: (h, w, n, ...) to (rows, rows, n, channels)."""
+    (h, w, n), rows = x.shape[:3], len(matrix)
+    if matrix.shape[1] == h * w:
+        return (matrix @ x.flatten(0, 1).flatten(1)).view(math.isqrt(rows), -1, n, x[0, 0, 0].numel())
+    y = (matrix @ x.flatten(1)).view(rows, w, -1)
+    return torch.bmm(matrix.expand(rows, -1, -1), y).view(rows, rows, n, -1)
+
+
+def _filter_values(weight: Tensor, by_filter: Tensor, s: int) -> Tensor:
+    """Values of the kernel's s x s parts at all points: (a, b, k, k) to (points, a, s * s * b)."""
+    parts = weight.permute(0, 2, 3, 1).unflatten(2, (-1, s)).unflatten(1, (-1, s)).permute(1, 3, 0, 2, 4, 5)
+    return _along_both(by_filter, parts.to(by_filter.dtype)).flatten(0, 1)
+
+
+def _multiplied(values: Tensor, by: Tensor) -> Tensor:
+    """At each of the points one product of matrices, of n samples and the channels."""
+    return torch.bmm(values.flatten(0, 1), by).unflatten(0, values.shape[:2])
+
+
+def _matrix(weight: Tensor) -> Tensor:
+    return weight.permute(0, 2, 3, 1).flatten(1)
 
 
 class _Gather(Function):
-    """All k x k patches of x, s apart: (n, height, width, c) to (n, rows, columns, k, k, c)."""
+    """All k x k patches of x, s apart: (height, width, n, c) to (rows, columns, n, k, k, c)."""
 
     @staticmethod
     def forward(ctx, x, k, s):
-        ctx.how = x.shape[1:3], s
-        return x.unfold(1, k, s).unfold(2, k, s).permute(0, 1, 2, 4, 5, 3).contiguous()
+        ctx.how = x.shape[:2], s
+        return x.unfold(0, k, s).unfold(1, k, s).permute(0, 1, 2, 4, 5, 3).contiguous()
 
     @staticmethod
     def backward(ctx, slope):
@@ -113,7 +154,7 @@ class _Gather(Function):
 
 
 class _AddUp(Function):
-    """The adjoint of `_Gather`: patches added up where they overlap, (..., k, k, c) to (n, *size, c).
+    """The adjoint of `_Gather`: patches added up where they overlap, (..., k, k, c) to (*size, n, c).
 
     In blocks of s x s, of which none meets another of the same place in its patch: fewer and longer sums than number
     by number.
@@ -121,19 +162,20 @@ class _AddUp(Function):
 
     @staticmethod
     def forward(ctx, patches, size, s):
-        n, rows, columns, k, _, c = patches.shape
+        rows, columns, n, k, _, c = patches.shape
         ctx.how, dtype = (k, s), patches.dtype
         if c == 1 and dtype == torch.bfloat16:  # alone, numbers of 16 bits are added three times as slowly
             patches = patches.float()
         m, (h, w) = -(-k // s), size
         down, across = rows + m - 1, columns + m - 1
-        y = patches.new_zeros(n, max(h, down * s), max(w, across * s), c)
-        blocks = y[:, : down * s, : across * s].unflatten(2, (across, s)).unflatten(1, (down, s))
+        y = patches.new_zeros(max(h, down * s), max(w, across * s), n, c)
+        blocks = y[: down * s, : across * s].unflatten(1, (across, s)).unflatten(0, (down, s))
         for i, row in enumerate(patches.split(s, dim=3)):
             for j, part in enumerate(row.split(s, dim=4)):
-                there = blocks.narrow(1, i, rows).narrow(3, j, columns)
-                there.narrow(2, 0, part.shape[3]).narrow(4, 0, part.shape[4]).add_(part.transpose(2, 3))
-        return y[:, :h, :w].to(dtype)
+                there = blocks.narrow(0, i, rows).narrow(2, j, columns)
+                there = there.narrow(1, 0, part.shape[3]).narrow(3, 0, part.shape[4])
+                (there.copy_ if k <= s else there.add_)(part.permute(0, 3, 1, 4, 2, 5))
+        return y[:h, :w].to(dtype)
 
     @staticmethod
     def backward(ctx, slope):
@@ -148,9 +190,9 @@ class _BatchNorm(nn.BatchNorm2d):
 class _Normalise(Function):
     @staticmethod
     def forward(ctx, x, weight, bias, eps):
-        y, mean, inverse = ops.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
+        y, mean, inverse = ops.native_batch_norm(x.flatten(0, 2), weight, bias, None, None, True, 0.0, eps)
         ctx.save_for_backward(x, weight, mean, inverse)
-        return y
+        return ops._unsafe_view(y, x.shape)  # what comes next may change it in place, and no view of it is left
 
     @staticmethod
     def backward(ctx, slope):
@@ -176,22 +218,17 @@ class _NormaliseBack(Function):
         if v is None:
             return (None,) * 5
         g, x, w, mean, r, sum_gh, sum_g = ctx.saved_tensors
-        m = x.numel() // x.shape[1]
+        m = x.numel() // x.shape[3]
         for_g, sum_vh, sum_v = _normalise_back(v, x, w, mean, r)
         a, b, c = sum_g / m, sum_gh / m, sum_vh / m
-        for_w = r * (_rows(v * g).sum(0, dtype=w.dtype) - a * sum_v - b * sum_vh)
+        for_w = r * ((v * g).sum((0, 1, 2), dtype=w.dtype) - a * sum_v - b * sum_vh)
         by_x = (2 * b * c * w * r**2 - for_w * w * r / m) * r
         constant = w * r**2 * (c * a + b * sum_v / m) - by_x * mean
-        constant, by_x, by_g, by_v = (
-            t.view(-1, 1, 1).to(x.dtype) for t in (constant, by_x, -w * r**2 * c, -w * r**2 * b)
-        )
+        constant, by_x, by_g, by_v = (t.to(x.dtype) for t in (constant, by_x, -w * r**2 * c, -w * r**2 * b))
         return for_g, torch.addcmul(constant, x, by_x).addcmul_(g, by_g).addcmul_(v, by_v), for_w, None, None
 
 
 def _normalise_back(slope, x, weight, mean, inverse):
-    return ops.native_batch_norm_backward(slope, x, weight, None, None, mean, inverse, True, 0.0, [True] * 3)
-
-
-def _rows(x: Tensor) -> Tensor:
-    """(n, c, h, w) as (n * h * w, c), a view where channels are last."""
-    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+    rows = slope.flatten(0, 2), x.flatten(0, 2)
+    for_x, *sums = ops.native_batch_norm_backward(*rows, weight, None, None, mean, inverse, True, 0.0, [True] * 3)
+    return for_x.view(x.shape), *sums

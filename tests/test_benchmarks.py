@@ -12,7 +12,7 @@ import gan_utils as gu
 from benchmarks import page, stacked_mnist
 from benchmarks.__main__ import BENCHMARKS, mlp_products, our_course_steps, reach, side_by_side
 from benchmarks.baselines import classic_loop, course_pair, course_steps, torchvision_mnist
-from benchmarks.layers import by_products, cheap_twice
+from benchmarks.layers import _bilinear, _in_parts, by_products
 
 
 def test_torchvision_reads_the_same_digits(tmp_path):
@@ -146,7 +146,7 @@ def test_second_derivatives_written_out_are_those_of_autograd():
     torch.manual_seed(0)
     _, plain = course_pair()
     plain = plain.double()
-    written = cheap_twice(by_products(copy.deepcopy(plain)))
+    written = by_products(copy.deepcopy(plain))
     real, fake = torch.randn(2, 6, 1, 28, 28, dtype=torch.float64, generator=gu.seeded(0))
     for critic in (plain, written):
         penalty = gu.gradient_penalty(critic, real, fake, generator=gu.seeded(1))
@@ -159,17 +159,33 @@ def test_second_derivatives_written_out_are_those_of_autograd():
 KINDS = [(nn.Conv2d, 1), (nn.Conv2d, 2), (nn.ConvTranspose2d, 2)]
 
 
-@pytest.mark.parametrize(("kernel", "stride", "side"), [(3, 2, 1), (4, 1, 3), (3, 2, 6), (2, 3, 4), (4, 2, 5)])
+@pytest.mark.parametrize("most", [4, 6])
+@pytest.mark.parametrize(("m", "r"), [(m, r) for m in range(2, 6) for r in range(2, 8 - m)])
+def test_a_filter_by_products_of_values(m, r, most):
+    """By the definition of a filter, to rounding; what is applied to activations is exact in bfloat16."""
+    back, by_weights, by_input = matrices = _in_parts(m, r, most)
+    x = torch.randn(m + r - 1, dtype=torch.float64, generator=gu.seeded(m))
+    g = torch.randn(r, dtype=torch.float64, generator=gu.seeded(r))
+    torch.testing.assert_close(back @ ((by_weights @ g) * (by_input @ x)), x.unfold(0, r, 1) @ g)
+    assert len(by_input) == m + r - 1 if m + r - 1 <= most else len(by_input) < m * r
+    for matrix, half in zip(matrices, _bilinear(m, r, torch.bfloat16) if most == 4 else (), strict=False):
+        torch.testing.assert_close(half, torch.kron(matrix, matrix).bfloat16())
+        assert matrix is by_weights or torch.equal(half.double(), torch.kron(matrix, matrix))
+
+
+@pytest.mark.parametrize(("kernel", "stride", "side"), [
+    (3, 2, 1), (4, 1, 3), (2, 1, 2), (2, 1, 6), (3, 2, 6), (2, 3, 4), (4, 2, 5),
+])
 @pytest.mark.parametrize(("kind", "channels"), KINDS)
 def test_convolutions_by_products_are_torchs_own(kind, channels, kernel, stride, side):
     """Values, gradients and second derivatives, in double precision; a rim that no patch reaches has gradient 0."""
     torch.manual_seed(0)
     layer = kind(channels, 3, kernel, stride).double()
     side = side if kind is nn.ConvTranspose2d else (side - 1) * stride + kernel + stride - 1
-    x = torch.randn(2, channels, side, side, dtype=torch.float64).to(memory_format=torch.channels_last).requires_grad_()
+    x = torch.randn(2, channels, side, side, dtype=torch.float64, requires_grad=True)
     wanted = layer(x).detach()
     ours = by_products(nn.Sequential(copy.deepcopy(layer)))
-    assert type(ours[0]) is not kind and torch.autograd.gradcheck(ours, x) and torch.autograd.gradgradcheck(ours, x)
+    assert type(ours[1]) is not kind and torch.autograd.gradcheck(ours, x) and torch.autograd.gradgradcheck(ours, x)
     torch.testing.assert_close(ours(x), wanted)
     for network in (layer, ours):
         (slope,) = torch.autograd.grad(network(x).square().sum(), x, create_graph=True)
@@ -183,7 +199,7 @@ def test_in_bfloat16_they_are_right_to_its_eight_bits(kind, channels):
     """Values and both slopes against float32: a sum of 16 channels by 16 places errs by a few units of 2^-8."""
     torch.manual_seed(0)
     layer = kind(channels, 16, 4, 2)
-    x, results = torch.randn(4, channels, 10, 10).to(memory_format=torch.channels_last), []
+    x, results = torch.randn(4, channels, 10, 10), []
     for network, half in ((layer, False), (by_products(nn.Sequential(copy.deepcopy(layer))), True)):
         given = x.clone().requires_grad_()
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
