@@ -50,7 +50,8 @@ class _Conv(nn.Conv2d):
             return F.linear(_Gather.apply(x, k, s).flatten(3), _matrix(self.weight), bias)
         back, by_filter, by_input = _bilinear(rows, k // s, x.dtype)
         values = _along_both(by_input, _Gather.apply(x, s, s))
-        y = _along_both(back, _multiplied(values, _filter_values(self.weight, by_filter, s).transpose(1, 2)))
+        products = _Product.apply(values.flatten(0, 1), _filter_values(self.weight, by_filter, s))
+        y = _along_both(back, products.unflatten(0, values.shape[:2]))
         return y + bias.to(y.dtype)
 
 
@@ -62,7 +63,9 @@ class _ConvTranspose(nn.ConvTranspose2d):
         if _pays(h, w, k, s):
             back, by_filter, by_input = _bilinear(h, k // s, x.dtype)
             values = _filter_values(self.weight, by_filter, s)
-            patches = _along_both(by_input.T, _multiplied(_along_both(back.T, x), values)).unflatten(3, (s, s, -1))
+            x = _along_both(back.T, x)
+            products = torch.bmm(x.flatten(0, 1), values).unflatten(0, x.shape[:2])
+            patches = _along_both(by_input.T, products).unflatten(3, (s, s, -1))
         else:
             patches = (x @ _matrix(self.weight)).unflatten(3, (k, k, -1))
         y = _AddUp.apply(patches, ((h - 1) * s + k, (w - 1) * s + k), s)
@@ -131,9 +134,33 @@ def _filter_values(weight: Tensor, by_filter: Tensor, s: int) -> Tensor:
     return _along_both(by_filter, parts.to(by_filter.dtype)).flatten(0, 1)
 
 
-def _multiplied(values: Tensor, by: Tensor) -> Tensor:
-    """At each of the points one product of matrices, of n samples and the channels."""
-    return torch.bmm(values.flatten(0, 1), by).unflatten(0, values.shape[:2])
+class _Product(Function):
+    """x y^T, (points, n, i) and (points, o, i) to (points, n, o); all slopes of y come in the order of y.
+
+    Autograd's own come in two orders, and to add these up is slow.
+    """
+
+    @staticmethod
+    def forward(ctx, x, y):
+        ctx.save_for_backward(x, y)
+        return torch.bmm(x, y.mT)
+
+    @staticmethod
+    def backward(ctx, slope):
+        x, y = ctx.saved_tensors
+        return _ProductBack.apply(slope, y), torch.bmm(slope.mT, x)
+
+
+class _ProductBack(Function):
+    @staticmethod
+    def forward(ctx, slope, y):
+        ctx.save_for_backward(slope, y)
+        return torch.bmm(slope, y)
+
+    @staticmethod
+    def backward(ctx, v):
+        slope, y = ctx.saved_tensors
+        return torch.bmm(v, y.mT), torch.bmm(slope.mT, v)
 
 
 def _matrix(weight: Tensor) -> Tensor:
