@@ -43,9 +43,9 @@ def frechet_of(G: nn.Module, latent_dim: int, n: int = 10_000) -> float:
 
 
 def side_by_side(baseline: Iterator, ours: Iterator, *, block: int, repeats: int = 5) -> dict[str, float | list[float]]:
-    """Updates a second of two endless loops, timed in turn, `block` updates at a time after one block to warm up."""
+    """Updates a second of two endless loops, timed in turn, `block` updates at a time after three blocks to warm up."""
     for loop in (baseline, ours):
-        collect(loop, block)
+        collect(loop, 3 * block)
     rates = [(collect(baseline, block), collect(ours, block)) for _ in range(repeats)]
     ratios = sorted(ours / theirs for theirs, ours in rates)
     theirs, mine = (statistics.median(column) for column in zip(*rates, strict=True))
@@ -217,7 +217,7 @@ def wgan() -> list[dict]:
     """Critic updates of the course's WGAN-GP, identical networks, in float32 and in bfloat16 (with what G costs)."""
     rows = []
     for bf16 in (False, True):
-        figures = side_by_side(course_steps(), our_course_steps(bf16=bf16), block=15)
+        figures = side_by_side(course_steps(), our_course_steps(bf16=bf16), block=CRITIC_STEPS, repeats=21)
         rows.append({"name": f"critic updates a second, {'bf16' if bf16 else 'fp32'}", **figures})
     return rows
 
