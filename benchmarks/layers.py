@@ -74,7 +74,7 @@ class _ConvTranspose(nn.ConvTranspose2d):
 
 def _pays(rows: int, columns: int, k: int, s: int) -> bool:
     """Whether products can be spared with the points that there are: more would cost too many digits."""
-    return k % s == 0 and rows == columns > 1 and 1 < k // s <= len(POINTS) + 2 - rows
+    return k % s == 0 and k > s and rows == columns > 1 and rows + k // s - 1 <= len(POINTS) + 1
 
 
 @functools.cache
@@ -84,7 +84,7 @@ def _bilinear(m: int, r: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tenso
     In bfloat16 they are for both axes at once, which rounds once; in float32 one after the other is quicker.
     """
     half = dtype == torch.bfloat16
-    matrices = _in_parts(m, r, most=4 if half else 6)
+    matrices = _in_parts(m, r, most=4 if half else len(POINTS) + 1)
     return tuple((torch.kron(matrix, matrix) if half else matrix).to(dtype) for matrix in matrices)
 
 
