@@ -11,6 +11,7 @@ twenty passes over the activations; it is again what the first derivative is mad
 """
 
 import functools
+import itertools
 import math
 
 import torch
@@ -47,9 +48,13 @@ class _Conv(nn.Conv2d):
         k, s, bias = self.kernel_size[0], self.stride[0], self.bias
         rows, columns = ((size - k) // s + 1 for size in x.shape[:2])
         if not _pays(rows, columns, k, s):
-            return F.linear(_Gather.apply(x, k, s).flatten(3), _matrix(self.weight), bias)
+            patches = _Gather.apply(x, k, s)
+            if x.shape[3] == 1:  # images lie side by side there, and are copied fast
+                patches = patches.contiguous()
+            y = F.linear(_in_rows(patches).flatten(0, 2), _matrix(self.weight), bias)
+            return y.view(rows, columns, -1, y.shape[1])
         back, by_filter, by_input = _bilinear(rows, k // s, x.dtype)
-        values = _along_both(by_input, _Gather.apply(x, s, s))
+        values = _along_both(by_input, _in_rows(_Gather.apply(x, s, s)))
         products = _Product.apply(values.flatten(0, 1), _filter_values(self.weight, by_filter, s))
         y = _along_both(back, products.unflatten(0, values.shape[:2]))
         return y + bias.to(y.dtype)
@@ -65,9 +70,11 @@ class _ConvTranspose(nn.ConvTranspose2d):
             values = _filter_values(self.weight, by_filter, s)
             x = _along_both(back.T, x)
             products = torch.bmm(x.flatten(0, 1), values).unflatten(0, x.shape[:2])
-            patches = _along_both(by_input.T, products).unflatten(3, (s, s, -1))
+            patches = _along_both(by_input.T, products).unflatten(3, (s, s, -1)).permute(3, 4, 0, 1, 2, 5)
+        elif self.out_channels == 1:
+            patches = (_matrix(self.weight).T @ x.flatten(0, 2).T).view(k, k, *x.shape[:3], 1)
         else:
-            patches = (x @ _matrix(self.weight)).unflatten(3, (k, k, -1))
+            patches = (x @ _matrix(self.weight)).unflatten(3, (k, k, -1)).permute(3, 4, 0, 1, 2, 5)
         y = _AddUp.apply(patches, ((h - 1) * s + k, (w - 1) * s + k), s)
         return y + self.bias.to(y.dtype)
 
@@ -167,13 +174,24 @@ def _matrix(weight: Tensor) -> Tensor:
     return weight.permute(0, 2, 3, 1).flatten(1)
 
 
+def _in_rows(patches: Tensor) -> Tensor:
+    """Of `_Gather`, each patch a row: (rows, columns, n, k * k * c)."""
+    return patches.permute(2, 3, 4, 0, 1, 5).flatten(3)
+
+
+def _patches(x: Tensor, shape: tuple[int, ...], s: int) -> Tensor:
+    """A view of x, (height, width, ...), with both axes twice: inside a patch, and from one patch to the next."""
+    down, across, *rest = x.stride()
+    return x.as_strided(shape, (down, across, s * down, s * across, *rest), x.storage_offset())
+
+
 class _Gather(Function):
-    """All k x k patches of x, s apart: (height, width, n, c) to (rows, columns, n, k, k, c)."""
+    """All k x k patches of x, s apart, as a view: (height, width, n, c) to (k, k, rows, columns, n, c)."""
 
     @staticmethod
     def forward(ctx, x, k, s):
-        ctx.how = x.shape[:2], s
-        return x.unfold(0, k, s).unfold(1, k, s).permute(0, 1, 2, 4, 5, 3).contiguous()
+        ctx.how = (h, w), s = x.shape[:2], s
+        return _patches(x, (k, k, (h - k) // s + 1, (w - k) // s + 1, *x.shape[2:]), s)
 
     @staticmethod
     def backward(ctx, slope):
@@ -181,28 +199,23 @@ class _Gather(Function):
 
 
 class _AddUp(Function):
-    """The adjoint of `_Gather`: patches added up where they overlap, (..., k, k, c) to (*size, n, c).
+    """The adjoint of `_Gather`: patches added up where they overlap, (k, k, ...) to (*size, n, c).
 
-    In blocks of s x s, of which none meets another of the same place in its patch: fewer and longer sums than number
-    by number.
+    In blocks of s x s, of which none meets another of the same place in its patch.
     """
 
     @staticmethod
     def forward(ctx, patches, size, s):
-        rows, columns, n, k, _, c = patches.shape
-        ctx.how, dtype = (k, s), patches.dtype
-        if c == 1 and dtype == torch.bfloat16:  # alone, numbers of 16 bits are added three times as slowly
-            patches = patches.float()
-        m, (h, w) = -(-k // s), size
-        down, across = rows + m - 1, columns + m - 1
-        y = patches.new_zeros(max(h, down * s), max(w, across * s), n, c)
-        blocks = y[: down * s, : across * s].unflatten(1, (across, s)).unflatten(0, (down, s))
-        for i, row in enumerate(patches.split(s, dim=3)):
-            for j, part in enumerate(row.split(s, dim=4)):
-                there = blocks.narrow(0, i, rows).narrow(2, j, columns)
-                there = there.narrow(1, 0, part.shape[3]).narrow(3, 0, part.shape[4])
-                (there.copy_ if k <= s else there.add_)(part.permute(0, 3, 1, 4, 2, 5))
-        return y[:h, :w].to(dtype)
+        k, _, rows, columns, n, c = patches.shape
+        ctx.how = k, s
+        y = patches.new_empty(*size, n, c)
+        for rim in (y,) if k < s else (y[rows * s :], y[: rows * s, columns * s :]):
+            rim.zero_()
+        for i, j in itertools.product(range(0, k, s), repeat=2):
+            block = patches[i : i + s, j : j + s]
+            there = _patches(y[i:, j:], block.shape, s)
+            (there.add_ if i or j else there.copy_)(block)
+        return y
 
     @staticmethod
     def backward(ctx, slope):
@@ -248,10 +261,11 @@ class _NormaliseBack(Function):
         m = x.numel() // x.shape[3]
         for_g, sum_vh, sum_v = _normalise_back(v, x, w, mean, r)
         a, b, c = sum_g / m, sum_gh / m, sum_vh / m
+        q = w * r * r
         for_w = r * ((v * g).sum((0, 1, 2), dtype=w.dtype) - a * sum_v - b * sum_vh)
-        by_x = (2 * b * c * w * r**2 - for_w * w * r / m) * r
-        constant = w * r**2 * (c * a + b * sum_v / m) - by_x * mean
-        constant, by_x, by_g, by_v = (t.to(x.dtype) for t in (constant, by_x, -w * r**2 * c, -w * r**2 * b))
+        by_x = (2 * b * c * q - for_w * w * r / m) * r
+        constant = q * (c * a + b * sum_v / m) - by_x * mean
+        constant, by_x, by_g, by_v = (t.to(x.dtype) for t in (constant, by_x, -q * c, -q * b))
         return for_g, torch.addcmul(constant, x, by_x).addcmul_(g, by_g).addcmul_(v, by_v), for_w, None, None
 
 
