@@ -128,7 +128,7 @@ def our_classic_steps() -> Iterator[None]:
 
 def steps() -> list[dict]:
     """Updates of the classic pair: identical networks, batch and precision, the loop against the package's steps."""
-    figures = side_by_side(classic_steps(), our_classic_steps(), block=150)
+    figures = side_by_side(classic_steps(), our_classic_steps(), block=50, repeats=21)
     return [{"name": "classic pair, updates a second", **figures}]
 
 
@@ -136,14 +136,14 @@ def matmul() -> list[dict]:
     """Time of the MLP step's own matrix products, run alone, over the time of the step."""
     ours, products = our_classic_steps(), mlp_products()
     alone, whole = [], []
-    for _ in range(7):
-        whole.append(1 / collect(ours, 100))
+    for _ in range(21):
+        whole.append(1 / collect(ours, 50))
         start = time.perf_counter()
         with torch.no_grad():
-            for _ in range(100):
+            for _ in range(50):
                 for op, operands in products:
                     op(*operands)
-        alone.append((time.perf_counter() - start) / 100)
+        alone.append((time.perf_counter() - start) / 50)
     share = [a / w for a, w in zip(alone, whole, strict=True)]
     return [
         {"name": "MLP step, ms", "ms": 1e3 * statistics.median(whole)},
