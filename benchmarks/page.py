@@ -45,9 +45,10 @@ SECTIONS = {  # benchmark: heading, and what is compared
     "wgan": (
         "WGAN-GP as a course teaches it",
         "A critic 64-128-1 with batch norm, batches of 128, five critic steps, $\\lambda = 10$: critic updates a "
-        "second with identical networks, in float32 and in bfloat16. Our side lets no graph through G, takes fewer "
-        "multiplications for a convolution, after Winograd, writes out the second derivative of batch norm "
-        "(`benchmarks/layers.py`), and repeats each update as a traced list of calls.",
+        "second with identical networks. The baseline is in float32 in both rows, our side in float32 and in "
+        "bfloat16. It lets no graph through G, takes fewer multiplications for a convolution, after Winograd, writes "
+        "out the second derivative of batch norm (`benchmarks/layers.py`), and repeats each update as a traced list "
+        "of calls.",
     ),
     "course": (
         "To one epoch of that course",
