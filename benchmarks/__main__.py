@@ -134,21 +134,19 @@ def steps() -> list[dict]:
 
 def matmul() -> list[dict]:
     """Time of the MLP step's own matrix products, run alone, over the time of the step."""
-    ours, products = our_classic_steps(), mlp_products()
-    alone, whole = [], []
-    for _ in range(21):
-        whole.append(1 / collect(ours, 50))
-        start = time.perf_counter()
-        with torch.no_grad():
-            for _ in range(50):
-                for op, operands in products:
-                    op(*operands)
-        alone.append((time.perf_counter() - start) / 50)
-    share = [a / w for a, w in zip(alone, whole, strict=True)]
+    figures = side_by_side(our_classic_steps(), _calls_alone(mlp_products()), block=50, repeats=21)
     return [
-        {"name": "MLP step, ms", "ms": 1e3 * statistics.median(whole)},
-        {"name": "its matrix products alone", "ms": 1e3 * statistics.median(alone), "share": statistics.median(share)},
+        {"name": "MLP step, ms", "ms": 1e3 / figures["baseline"]},
+        {"name": "its matrix products alone", "ms": 1e3 / figures["ours"], "share": 1 / figures["ratio"]},
     ]
+
+
+@torch.no_grad()
+def _calls_alone(calls: list[tuple[Callable, tuple[Tensor, ...]]]) -> Iterator[None]:
+    while True:
+        for op, operands in calls:
+            op(*operands)
+        yield
 
 
 def mlp_products() -> list[tuple[Callable, tuple[Tensor, ...]]]:

@@ -49,10 +49,10 @@ class _Conv(nn.Conv2d):
         rows, columns = ((size - k) // s + 1 for size in x.shape[:2])
         if not _pays(rows, columns, k, s):
             patches = _Gather.apply(x, k, s)
-            if x.shape[3] == 1:  # images lie side by side there, and are copied fast
+            if self.in_channels == 1:  # images lie side by side there, and are copied fast
                 patches = patches.contiguous()
             y = F.linear(_in_rows(patches).flatten(0, 2), _matrix(self.weight), bias)
-            return y.view(rows, columns, -1, y.shape[1])
+            return y.unflatten(0, (rows, columns, -1))
         back, by_filter, by_input = _bilinear(rows, k // s, x.dtype)
         values = _along_both(by_input, _in_rows(_Gather.apply(x, s, s)))
         products = _Product.apply(values.flatten(0, 1), _filter_values(self.weight, by_filter, s))
@@ -70,12 +70,12 @@ class _ConvTranspose(nn.ConvTranspose2d):
             values = _filter_values(self.weight, by_filter, s)
             x = _along_both(back.T, x)
             products = torch.bmm(x.flatten(0, 1), values).unflatten(0, x.shape[:2])
-            patches = _along_both(by_input.T, products).unflatten(3, (s, s, -1)).permute(3, 4, 0, 1, 2, 5)
-        elif self.out_channels == 1:
-            patches = (_matrix(self.weight).T @ x.flatten(0, 2).T).view(k, k, *x.shape[:3], 1)
+            patches, side = _along_both(by_input.T, products), s
+        elif self.out_channels == 1:  # images lie side by side there, and are added up fast
+            patches, side = (_matrix(self.weight).T @ x.flatten(0, 2).T).T.unflatten(0, x.shape[:3]), k
         else:
-            patches = (x @ _matrix(self.weight)).unflatten(3, (k, k, -1)).permute(3, 4, 0, 1, 2, 5)
-        y = _AddUp.apply(patches, ((h - 1) * s + k, (w - 1) * s + k), s)
+            patches, side = x @ _matrix(self.weight), k
+        y = _AddUp.apply(_out_of_rows(patches, side), ((h - 1) * s + k, (w - 1) * s + k), s)
         return y + self.bias.to(y.dtype)
 
 
@@ -179,6 +179,11 @@ def _in_rows(patches: Tensor) -> Tensor:
     return patches.permute(2, 3, 4, 0, 1, 5).flatten(3)
 
 
+def _out_of_rows(rows: Tensor, k: int) -> Tensor:
+    """The inverse of `_in_rows`, for patches of k x k."""
+    return rows.unflatten(3, (k, k, -1)).permute(3, 4, 0, 1, 2, 5)
+
+
 def _patches(x: Tensor, shape: tuple[int, ...], s: int) -> Tensor:
     """A view of x, (height, width, ...), with both axes twice: inside a patch, and from one patch to the next."""
     down, across, *rest = x.stride()
@@ -209,7 +214,7 @@ class _AddUp(Function):
         k, _, rows, columns, n, c = patches.shape
         ctx.how = k, s
         y = patches.new_empty(*size, n, c)
-        for rim in (y,) if k < s else (y[rows * s :], y[: rows * s, columns * s :]):
+        for rim in (y,) if k < s else (y[rows * s :], y[:, columns * s :]):
             rim.zero_()
         for i, j in itertools.product(range(0, k, s), repeat=2):
             block = patches[i : i + s, j : j + s]
